@@ -1,0 +1,56 @@
+"""The package, its dependencies and its optional extras."""
+
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).parent
+
+
+class BuildWithConfigs(build_py):
+    """Puts the experiment cards of `configs/` into the wheel as `stackgan_tf/configs`."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            shutil.copytree(ROOT / "configs", Path(self.build_lib) / "stackgan_tf/configs", dirs_exist_ok=True)
+
+
+TEST = ["pytest>=8"]
+setup(
+    name="stackgan_tf",
+    version="0.1.0",
+    description="StackGAN-v1 and StackGAN-v2 text-to-image synthesis in TensorFlow 2 / Keras 3",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["stackgan_tf", "stackgan_tf.*"]),
+    python_requires=">=3.10,<3.14",
+    install_requires=[
+        "absl-py>=2.1",
+        "array_record>=0.5.1",
+        "keras>=3.12",
+        "numpy>=1.26",
+        "pillow>=10.1",
+        "pyyaml>=6",
+        "scipy>=1.11",
+        "tensorboard>=2.20",
+        "tensorflow>=2.20",
+        "tensorflow-datasets>=4.9.8",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]>=2.20"],
+        "test": TEST,
+        "dev": [*TEST, "ruff>=0.8"],
+    },
+    entry_points={
+        "console_scripts": [
+            "stackgan-train = stackgan_tf.train:run",
+            "stackgan-sample = stackgan_tf.sample:run",
+        ]
+    },
+    cmdclass={"build_py": BuildWithConfigs},
+)

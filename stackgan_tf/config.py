@@ -1,0 +1,262 @@
+"""The configuration of a run: frozen dataclasses, read from YAML cards, strict about every name and value.
+
+Imports no TensorFlow, so that `--help` and `--dry_run` errors are instant.
+"""
+
+import dataclasses
+import difflib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stackgan_tf.errors import UserError
+
+FAMILIES = ("v1_stage1", "v1_stage2", "v2")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is learnt from."""
+
+    dataset: str = "shapes"  # a module of stackgan_tf/data/builders
+    text_encoder: str = "hashing"  # a module of stackgan_tf/text
+    text_size: int = 1024  # T
+    random_crop: bool = True  # load at 76/64 of the largest scale, then crop; else load at the scale itself
+    random_flip: bool = True  # mirror half of the images; off where captions say left and right
+    shuffle_captions: bool = False  # known-bad control: each image gets the caption of a random other one
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which network, and its widths. The defaults are the published three-branch StackGAN-v2."""
+
+    family: str = "v2"
+    conditional: bool = True  # v1 always is
+    branches: int = 3  # v2: number of scales, 1 to 5
+    base_size: int = 64  # side of the coarsest image; 64 as published
+    gf: int = 64
+    df: int = 64
+    noise_size: int = 100  # Z
+    condition_size: int = 128  # E
+    residual_blocks: int = 2  # R_NUM, before each refinement (v2) or in Stage-II (v1)
+    stage1_batch_statistics: bool = True  # v1 Stage-II: the frozen Stage-I normalises by the batch, as released
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the terms that are not adversarial."""
+
+    joint: bool = True  # v2 with text: JCU, each D judges with and without the text
+    kl_weight: float = 2.0
+    color_weight: float = 0.0  # alpha; 50 for the unconditional task
+    color_mean_weight: float = 1.0  # lambda_1
+    color_covariance_weight: float = 5.0  # lambda_2
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Adam, one for G and one for each D."""
+
+    learning_rate: float = 2e-4
+    beta_1: float = 0.5
+    beta_2: float = 0.999
+    halve_every_epochs: int = 0  # 0: constant
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long, how fast, and what is left behind."""
+
+    steps: int = 100_000
+    batch_size: int = 24  # over all replicas
+    precision: str = "float32"
+    seed: int = 0
+    ema_decay: float = 0.999
+    stage1_run_dir: str = ""  # v1 Stage-II: the finished Stage-I run it starts from
+    log_every_steps: int = 10
+    sample_every_steps: int = 500
+    checkpoint_every_steps: int = 1000
+    keep_checkpoints: int = 3
+
+
+@dataclass(frozen=True)
+class Config:
+    """All of a run."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """Sides in pixels of the images that G draws, coarsest first."""
+        if self.model.family == "v1_stage2":
+            return (self.model.base_size, 4 * self.model.base_size)
+        branches = self.model.branches if self.model.family == "v2" else 1
+        return tuple(self.model.base_size * 2**i for i in range(branches))
+
+    @property
+    def judged_scales(self) -> tuple[int, ...]:
+        """Sides of the images that have a discriminator: all, but for Stage-II, where Stage-I is frozen."""
+        return self.scales[-1:] if self.model.family == "v1_stage2" else self.scales
+
+
+def from_dict(values: dict[str, Any]) -> Config:
+    """A validated configuration from nested mappings; what is not named keeps its default.
+
+    Raises:
+        UserError: an unknown key, a value of the wrong type or out of range.
+    """
+    config = _section(Config, values, "")
+    _validate(config)
+    return config
+
+
+def load(path: str | Path, overrides: typing.Sequence[str] = ()) -> Config:
+    """Reads a YAML card and applies `section.field=value` overrides.
+
+    Raises:
+        UserError: a missing or unreadable file, or as `from_dict`.
+    """
+    values = _read_yaml(Path(path))
+    for override in overrides:
+        _override(values, override)
+    return from_dict(values)
+
+
+def dump(config: Config) -> str:
+    """The whole configuration as YAML, every field named."""
+    return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)
+
+
+def differences(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
+    """`{"section.field": (old, new)}` for every field that differs."""
+    flat_old, flat_new = _flat(old), _flat(new)
+    return {name: (value, flat_new[name]) for name, value in flat_old.items() if value != flat_new[name]}
+
+
+def cards_dir() -> Path:
+    """The folder of the cards: in the wheel beside this file, in a checkout at its top."""
+    packaged = Path(__file__).parent / "configs"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "configs"
+
+
+def card(dataset: str, model: str) -> Path:
+    """The card `configs/<dataset>_<model>.yaml`.
+
+    Raises:
+        UserError: there is none; names those that exist.
+    """
+    names = sorted(path.stem for path in cards_dir().glob("*.yaml"))
+    name = f"{dataset}_{model}"
+    if name in names:
+        return cards_dir() / f"{name}.yaml"
+    models = [n.removeprefix(f"{dataset}_") for n in names if n.startswith(f"{dataset}_")]
+    if models:
+        raise UserError(f"--model={model}: no card for {dataset}; choose from {', '.join(models)}")
+    raise UserError(f"--dataset={dataset}: unknown data set; the cards are {', '.join(names)}")
+
+
+def _section(cls: type, values: Any, prefix: str) -> Any:
+    if not isinstance(values, dict):
+        raise UserError(f"{prefix.rstrip('.') or 'configuration'}: must be a mapping, not {values!r}")
+    hints = typing.get_type_hints(cls)
+    for key in values:
+        if key not in hints:
+            raise UserError(f"{prefix}{key}: unknown key{_suggest(str(key), list(hints))}")
+    read = {
+        key: _section(hints[key], value, f"{prefix}{key}.")
+        if dataclasses.is_dataclass(hints[key])
+        else _typed(value, hints[key], f"{prefix}{key}")
+        for key, value in values.items()
+    }
+    return cls(**read)
+
+
+def _typed(value: Any, hint: type, name: str) -> Any:
+    if hint is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML reads 2e-4 as a string
+        except ValueError:
+            pass
+    if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    raise UserError(f"{name}={value!r}: must be of type {hint.__name__}")
+
+
+def _suggest(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; choose from {', '.join(known)}"
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; the cards are in {cards_dir()}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: not a readable YAML card: {' '.join(str(error).split())}") from None
+    return {} if values is None else values if isinstance(values, dict) else _section(Config, values, "")
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    section, dot, key = name.partition(".")
+    if not (equals and dot and key):
+        raise UserError(f"--set {override}: must read section.field=value, as in model.gf=32")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError(f"--set {override}: {text!r} is not a YAML value") from None
+    if isinstance(values.setdefault(section, {}), dict):
+        values[section][key] = "" if value is None else value
+
+
+def _flat(config: Config) -> dict[str, Any]:
+    return {
+        f"{section}.{name}": value
+        for section, values in dataclasses.asdict(config).items()
+        for name, value in values.items()
+    }
+
+
+def _validate(config: Config) -> None:
+    flat = types.MappingProxyType(_flat(config))
+
+    def require(name: str, holds: bool, rule: str) -> None:
+        if not holds:
+            raise UserError(f"{name}={flat[name]!r}: must be {rule}")
+
+    model, train = config.model, config.train
+    require("model.family", model.family in FAMILIES, f"one of {', '.join(FAMILIES)}")
+    require("model.branches", 1 <= model.branches <= 5, "from 1 to 5")
+    base = model.base_size
+    require("model.base_size", 8 <= base <= 1024 and base & (base - 1) == 0, "a power of two from 8 to 1024")
+    require("model.conditional", model.conditional or model.family == "v2", f"true for {model.family}")
+    require("train.precision", train.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
+    for name in ("model.gf", "model.df"):
+        require(name, flat[name] >= 1, "at least 1")
+    finest = model.gf // 2 ** (model.branches - 1) if model.family == "v2" else model.gf // 4
+    require("model.gf", finest >= 1, "wide enough that the finest scale keeps a channel")
+    for name in ("data.text_size", "model.noise_size", "model.condition_size", "train.batch_size"):
+        require(name, flat[name] >= 1, "at least 1")
+    for name in ("train.steps", "train.log_every_steps", "train.sample_every_steps", "train.keep_checkpoints"):
+        require(name, flat[name] >= 1, "at least 1")
+    require("train.checkpoint_every_steps", train.checkpoint_every_steps >= 1, "at least 1")
+    require("model.residual_blocks", model.residual_blocks >= 0, "at least 0")
+    require("optimizer.halve_every_epochs", config.optimizer.halve_every_epochs >= 0, "at least 0")
+    require("optimizer.learning_rate", config.optimizer.learning_rate > 0, "above 0")
+    for name in ("optimizer.beta_1", "optimizer.beta_2", "train.ema_decay"):
+        require(name, 0 <= flat[name] < 1, "from 0 to below 1")
+    for name in ("loss.kl_weight", "loss.color_weight", "loss.color_mean_weight", "loss.color_covariance_weight"):
+        require(name, flat[name] >= 0, "at least 0")
+    require("train.seed", 0 <= train.seed < 2**31, "from 0 to 2147483647")
+    pairs = model.family != "v2"
+    require("train.batch_size", train.batch_size >= 2 or not pairs, "at least 2: v1 pairs neighbours")

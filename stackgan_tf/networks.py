@@ -1,0 +1,70 @@
+"""Composition root: a configuration becomes networks. The only file that joins config and models."""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from stackgan_tf.config import Config
+from stackgan_tf.models import v1, v2
+from stackgan_tf.models.discriminator import Discriminator
+
+
+class Networks(NamedTuple):
+    """One generator, and a discriminator for each scale that is judged, coarsest first."""
+
+    generator: keras.Model
+    discriminators: tuple[Discriminator, ...]
+
+
+def build_generator(config: Config, precision: str = "float32") -> keras.Model:
+    """The generator of a configuration, its variables made."""
+    m = config.model
+    widths = {"gf": m.gf, "condition_size": m.condition_size, "noise_size": m.noise_size, "base_size": m.base_size}
+    common = widths | {"dtype": precision, "name": "generator"}
+    if m.family == "v1_stage1":
+        generator = v1.StageOneGenerator(**common)
+    elif m.family == "v1_stage2":
+        generator = v1.StageTwoGenerator(
+            residual_blocks=m.residual_blocks, stage1_batch_statistics=m.stage1_batch_statistics, **common
+        )
+    else:
+        generator = v2.Generator(
+            branches=m.branches, residual_blocks=m.residual_blocks, conditional=m.conditional, **common
+        )
+    inputs = {name: np.zeros((1, size), np.float32) for name, size in generator.noise_sizes.items()}
+    if m.conditional:
+        inputs["text_embedding"] = np.zeros((1, config.data.text_size), np.float32)
+    generator(inputs.pop("z"), **inputs)
+    return generator
+
+
+def build(config: Config, precision: str = "float32") -> Networks:
+    """All networks of a configuration, their variables made; weights drawn from Keras' global seed."""
+    m = config.model
+    first_generation = m.family != "v2"
+    discriminators = tuple(
+        Discriminator(
+            size,
+            m.df,
+            conditional=m.conditional,
+            unconditional=m.family == "v1_stage2" or (not first_generation and (config.loss.joint or not m.conditional)),
+            condition_first=not first_generation,
+            initializer=v1.INITIALIZER if first_generation else "orthogonal",
+            dtype=precision,
+            name=f"discriminator_{size}",
+        )
+        for size in config.judged_scales
+    )
+    condition = np.zeros((1, m.condition_size), np.float32) if m.conditional else None
+    for d in discriminators:
+        d(np.zeros((1, d.size, d.size, 3), np.float32), condition)
+    return Networks(build_generator(config, precision), discriminators)
+
+
+def parameter_counts(networks: Networks) -> dict[str, int]:
+    """Trainable parameters of each network, by its name."""
+    return {
+        model.name: sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+        for model in (networks.generator, *networks.discriminators)
+    }

@@ -1,0 +1,1 @@
+"""The training of StackGANs, in TensorFlow: strategy, state, step and loop."""

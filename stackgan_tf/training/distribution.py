@@ -1,0 +1,36 @@
+"""One device or many: the strategy, and what the replicas must agree on."""
+
+import keras
+import tensorflow as tf
+
+from stackgan_tf.errors import UserError
+
+
+def make_strategy(batch_size: int) -> tf.distribute.Strategy:
+    """MirroredStrategy over all visible GPUs, else over all logical CPU devices; one device works as well.
+
+    Raises:
+        UserError: the replicas do not divide the batch.
+    """
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if batch_size % len(devices):
+        raise UserError(
+            f"train.batch_size={batch_size}: {len(devices)} replicas do not divide it; "
+            f"use {batch_size - batch_size % len(devices) or len(devices)}"
+        )
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+def synchronize_batch_norm(model: keras.Model) -> None:
+    """Makes every batch norm of a model average over all replicas."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+
+
+def replica_rows(global_size: int) -> slice:
+    """The rows of the global batch that belong to this replica. Only inside `strategy.run`."""
+    context = tf.distribute.get_replica_context()
+    size = global_size // context.num_replicas_in_sync
+    index = int(tf.get_static_value(context.replica_id_in_sync_group))
+    return slice(index * size, (index + 1) * size)

@@ -1,0 +1,50 @@
+"""All that training changes, as one object to save."""
+
+import keras
+import tensorflow as tf
+
+from stackgan_tf import networks
+from stackgan_tf.config import Config
+from stackgan_tf.training.distribution import synchronize_batch_norm
+from stackgan_tf.training.ema import copy_weights
+from stackgan_tf.training.precision import make_optimizer
+
+
+class TrainState(tf.Module):
+    """Networks, the average of G, one optimizer a network, and the step.
+
+    The step is also the data position: batch number `step` is a pure function of the seed.
+    """
+
+    def __init__(self, config: Config, strategy: tf.distribute.Strategy, steps_per_epoch: int) -> None:
+        super().__init__(name="state")
+        precision = config.train.precision
+        keras.utils.set_random_seed(config.train.seed)
+        with strategy.scope():
+            self.generator, self.discriminators = networks.build(config, precision)
+            self.average = networks.build_generator(config, precision)
+            copy_weights(self.average, self.generator)
+            self.generator_optimizer, *self.discriminator_optimizers = [
+                _optimizer_for(model, config, steps_per_epoch) for model in (self.generator, *self.discriminators)
+            ]
+            self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        if strategy.num_replicas_in_sync > 1:
+            for model in (self.generator, *self.discriminators):
+                synchronize_batch_norm(model)
+
+    def checkpoint(self) -> tf.train.Checkpoint:
+        """What is saved: everything above."""
+        return tf.train.Checkpoint(
+            generator=self.generator,
+            discriminators=list(self.discriminators),
+            average=self.average,
+            generator_optimizer=self.generator_optimizer,
+            discriminator_optimizers=self.discriminator_optimizers,
+            step=self.step,
+        )
+
+
+def _optimizer_for(model: keras.Model, config: Config, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    optimizer = make_optimizer(config.optimizer, config.train.precision, steps_per_epoch)
+    optimizer.build(model.trainable_variables)
+    return optimizer
