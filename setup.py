@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent
 class BuildWithConfigs(build_py):
     """Puts the experiment cards of `configs/` into the wheel as `stackgan_tf/configs`."""
 
-    def run(self):
+    def run(self) -> None:
         super().run()
         if not self.editable_mode:
             shutil.copytree(ROOT / "configs", Path(self.build_lib) / "stackgan_tf/configs", dirs_exist_ok=True)
@@ -31,6 +31,7 @@ setup(
     install_requires=[
         "absl-py>=2.1",
         "array_record>=0.5.1",
+        "importlib_resources>=6",  # tensorflow-datasets imports it without asking for it
         "keras>=3.12",
         "numpy>=1.26",
         "pillow>=10.1",

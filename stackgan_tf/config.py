@@ -247,7 +247,12 @@ def _validate(config: Config) -> None:
     require("model.gf", finest >= 1, "wide enough that the finest scale keeps a channel")
     for name in ("data.text_size", "model.noise_size", "model.condition_size", "train.batch_size"):
         require(name, flat[name] >= 1, "at least 1")
-    for name in ("train.steps", "train.log_every_steps", "train.sample_every_steps", "train.keep_checkpoints"):
+    for name in (
+        "train.steps",
+        "train.log_every_steps",
+        "train.sample_every_steps",
+        "train.keep_checkpoints",
+    ):
         require(name, flat[name] >= 1, "at least 1")
     require("train.checkpoint_every_steps", train.checkpoint_every_steps >= 1, "at least 1")
     require("model.residual_blocks", model.residual_blocks >= 0, "at least 0")
@@ -255,7 +260,12 @@ def _validate(config: Config) -> None:
     require("optimizer.learning_rate", config.optimizer.learning_rate > 0, "above 0")
     for name in ("optimizer.beta_1", "optimizer.beta_2", "train.ema_decay"):
         require(name, 0 <= flat[name] < 1, "from 0 to below 1")
-    for name in ("loss.kl_weight", "loss.color_weight", "loss.color_mean_weight", "loss.color_covariance_weight"):
+    for name in (
+        "loss.kl_weight",
+        "loss.color_weight",
+        "loss.color_mean_weight",
+        "loss.color_covariance_weight",
+    ):
         require(name, flat[name] >= 0, "at least 0")
     require("train.seed", 0 <= train.seed < 2**31, "from 0 to 2147483647")
     pairs = model.family != "v2"

@@ -20,7 +20,12 @@ class Networks(NamedTuple):
 def build_generator(config: Config, precision: str = "float32") -> keras.Model:
     """The generator of a configuration, its variables made."""
     m = config.model
-    widths = {"gf": m.gf, "condition_size": m.condition_size, "noise_size": m.noise_size, "base_size": m.base_size}
+    widths = {
+        "gf": m.gf,
+        "condition_size": m.condition_size,
+        "noise_size": m.noise_size,
+        "base_size": m.base_size,
+    }
     common = widths | {"dtype": precision, "name": "generator"}
     if m.family == "v1_stage1":
         generator = v1.StageOneGenerator(**common)
@@ -48,7 +53,8 @@ def build(config: Config, precision: str = "float32") -> Networks:
             size,
             m.df,
             conditional=m.conditional,
-            unconditional=m.family == "v1_stage2" or (not first_generation and (config.loss.joint or not m.conditional)),
+            unconditional=m.family == "v1_stage2"
+            or (not first_generation and (config.loss.joint or not m.conditional)),
             condition_first=not first_generation,
             initializer=v1.INITIALIZER if first_generation else "orthogonal",
             dtype=precision,

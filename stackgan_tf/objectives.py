@@ -108,9 +108,7 @@ def discriminator_terms(pairs: dict[str, Logits], mismatched_weight: Tensor | No
     return terms
 
 
-def generator_terms(
-    discriminators: tuple[Discriminator, ...], outputs: GeneratorOutputs, config: Config
-) -> Terms:
+def generator_terms(discriminators: tuple[Discriminator, ...], outputs: GeneratorOutputs, config: Config) -> Terms:
     """Adversarial terms of every scale that has a D, KL, and colour consistency of neighbouring scales.
 
     Source: StackGAN equation (4), StackGAN++ equations (5) and (7), L_C of section 4.3.

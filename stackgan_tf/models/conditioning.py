@@ -24,7 +24,10 @@ class ConditioningAugmentation(keras.layers.Layer):
         super().__init__(**kwargs | {"dtype": "float32"})
         self.activation = ACTIVATIONS[activation]
         self.dense = keras.layers.Dense(
-            (4 if activation == "glu" else 2) * size, kernel_initializer=init(initializer), dtype="float32", name="dense"
+            (4 if activation == "glu" else 2) * size,
+            kernel_initializer=init(initializer),
+            dtype="float32",
+            name="dense",
         )
 
     def gaussian(self, text_embedding: Tensor) -> tuple[Tensor, Tensor]:

@@ -32,9 +32,10 @@ def init(name: str) -> keras.initializers.Initializer:
 
     Fresh, because one Keras initializer gives every variable of the same shape the same numbers.
     """
-    return {"normal": lambda: keras.initializers.RandomNormal(0.0, 0.02), "orthogonal": keras.initializers.Orthogonal}[
-        name
-    ]()
+    return {
+        "normal": lambda: keras.initializers.RandomNormal(0.0, 0.02),
+        "orthogonal": keras.initializers.Orthogonal,
+    }[name]()
 
 
 def batch_norm(dtype: Any) -> keras.layers.BatchNormalization:
@@ -127,7 +128,12 @@ class ResidualBlock(keras.layers.Layer):
     """
 
     def __init__(
-        self, filters: int, activation: str = "glu", final_relu: bool = False, initializer: str = "orthogonal", **kwargs: Any
+        self,
+        filters: int,
+        activation: str = "glu",
+        final_relu: bool = False,
+        initializer: str = "orthogonal",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         common = {"initializer": initializer, "dtype": self.dtype_policy}
@@ -176,7 +182,13 @@ class ToImage(keras.layers.Layer):
     def __init__(self, initializer: str = "orthogonal", **kwargs: Any) -> None:
         super().__init__(**kwargs | {"dtype": "float32"})
         self.conv = keras.layers.Conv2D(
-            3, 3, padding="same", use_bias=False, kernel_initializer=init(initializer), dtype="float32", name="conv"
+            3,
+            3,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=init(initializer),
+            dtype="float32",
+            name="conv",
         )
 
     def call(self, x: Tensor) -> Tensor:
@@ -194,7 +206,13 @@ class LogitHead(keras.layers.Layer):
     def __init__(self, initializer: str = "orthogonal", **kwargs: Any) -> None:
         super().__init__(**kwargs | {"dtype": "float32"})
         self.conv = keras.layers.Conv2D(
-            1, 4, strides=4, padding="valid", kernel_initializer=init(initializer), dtype="float32", name="conv"
+            1,
+            4,
+            strides=4,
+            padding="valid",
+            kernel_initializer=init(initializer),
+            dtype="float32",
+            name="conv",
         )
 
     def call(self, x: Tensor) -> Tensor:

@@ -26,7 +26,12 @@ class StageOneGenerator(keras.Model):
     """
 
     def __init__(
-        self, gf: int = 128, condition_size: int = 128, noise_size: int = 100, base_size: int = 64, **kwargs: Any
+        self,
+        gf: int = 128,
+        condition_size: int = 128,
+        noise_size: int = 100,
+        base_size: int = 64,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**{"autocast": False} | kwargs)
         self.noise_sizes = {"z": noise_size, "eps": condition_size}

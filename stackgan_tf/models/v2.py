@@ -22,7 +22,13 @@ class FirstStage(keras.layers.Layer):
         doublings = (size // 4).bit_length() - 1
         self.start = Start(gf * 2**doublings, dtype=self.dtype_policy, name="start")
         self.ups = [
-            ConvBlock(gf * 2**i, activation="glu", upsample=True, dtype=self.dtype_policy, name=f"up_{4 * 2 ** (doublings - i)}")
+            ConvBlock(
+                gf * 2**i,
+                activation="glu",
+                upsample=True,
+                dtype=self.dtype_policy,
+                name=f"up_{4 * 2 ** (doublings - i)}",
+            )
             for i in reversed(range(doublings))
         ]
 
@@ -88,7 +94,11 @@ class Generator(keras.Model):
         self.to_images = [ToImage(name=f"to_image_{i}") for i in range(branches)]
 
     def call(
-        self, z: Tensor, text_embedding: Tensor | None = None, eps: Tensor | None = None, training: bool = False
+        self,
+        z: Tensor,
+        text_embedding: Tensor | None = None,
+        eps: Tensor | None = None,
+        training: bool = False,
     ) -> GeneratorOutputs:
         """[B, Z], [B, T], [B, E] -> `GeneratorOutputs`."""
         if self.conditioning:

@@ -13,7 +13,9 @@ def update_average(strategy: tf.distribute.Strategy, average: keras.Model, live:
     for mean, value in zip(average.variables, live.variables, strict=True):
         if mean.dtype.startswith("float"):
             strategy.extended.update(
-                mean.value, lambda m, v: m.assign_sub((1.0 - decay) * (m - v), read_value=False), args=(value.value,)
+                mean.value,
+                lambda m, v: m.assign_sub((1.0 - decay) * (m - v), read_value=False),
+                args=(value.value,),
             )
 
 

@@ -22,7 +22,10 @@ def make_optimizer(config: OptimizerConfig, precision: str, steps_per_epoch: int
 
 
 def minimize(
-    optimizer: keras.optimizers.Optimizer, loss: tf.Tensor, tape: tf.GradientTape, variables: Sequence[keras.Variable]
+    optimizer: keras.optimizers.Optimizer,
+    loss: tf.Tensor,
+    tape: tf.GradientTape,
+    variables: Sequence[keras.Variable],
 ) -> None:
     """One update from this replica's share of the loss, summed over the replicas. Only inside `strategy.run`.
 

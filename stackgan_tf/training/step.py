@@ -21,14 +21,10 @@ def draw_noise(sizes: dict[str, int], rows: int, seed: int, step: tf.Tensor) -> 
     Each replica takes its own rows, so that any number of replicas sees the same numbers.
     """
     seeds = tf.random.split(tf.stack([tf.constant(seed, tf.int64), step]), len(sizes))
-    return {
-        name: tf.random.stateless_normal([rows, size], seeds[i]) for i, (name, size) in enumerate(sizes.items())
-    }
+    return {name: tf.random.stateless_normal([rows, size], seeds[i]) for i, (name, size) in enumerate(sizes.items())}
 
 
-def make_train_step(
-    state: TrainState, strategy: tf.distribute.Strategy, config: Config
-) -> Callable[[Batch], Metrics]:
+def make_train_step(state: TrainState, strategy: tf.distribute.Strategy, config: Config) -> Callable[[Batch], Metrics]:
     """The step as a `tf.function`: a (distributed) global batch in, averaged loss terms out; changes `state`."""
     generator, train = state.generator, config.train
     weights = objectives.discriminator_weights(config)

@@ -1,0 +1,1 @@
+"""Data sets through tensorflow-datasets, and the input pipeline."""

@@ -1,0 +1,1 @@
+"""One TFDS builder a file; the file's name is the data set's."""

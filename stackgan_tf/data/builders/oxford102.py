@@ -1,0 +1,105 @@
+"""Oxford-102 flowers with ten captions each, in the published layout.
+
+Sources: Nilsback and Zisserman, ICVGIP 2008 (images); Reed et al., CVPR 2016 (captions).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+import tensorflow_datasets as tfds
+
+from stackgan_tf.data.captioned import CaptionedImages, Source, existing
+from stackgan_tf.errors import UserError
+
+CLASS_COUNT = 102
+CAPTIONS_WANTED = (
+    "the captions of Reed et al. (CVPR 2016, text_c10 of the flowers, 'cvpr2016_flowers' on the page of "
+    "github.com/reedscott/cvpr2016) must lie there as text_c10/class_00001/image_06734.txt ..., one caption a line"
+)
+
+
+def test_classes(folder: Path) -> set[int]:
+    """The 20 classes (from 0) kept out of training.
+
+    Reed et al.'s list where the folder has it (`testclasses.txt`: lines such as class_00012); else every fifth
+    class, 5, 10, ..., 100 counted from 1.
+    """
+    path = folder / "testclasses.txt"
+    if not path.is_file():
+        return set(range(4, 100, 5))
+    names = path.read_text(encoding="utf-8").split()
+    try:
+        classes = {int(name.removeprefix("class_")) - 1 for name in names}
+    except ValueError:
+        raise UserError(f"{path}: must hold lines such as class_00012") from None
+    if not classes or not classes < set(range(CLASS_COUNT)):
+        raise UserError(f"{path}: must name some of the classes class_00001 to class_{CLASS_COUNT:05d}")
+    return classes
+
+
+class Oxford102(CaptionedImages):
+    """8,189 photographs of 102 flowers, split by class: 82 to train, 20 to test.
+
+    `source_dir` holds jpg/, text_c10/, imagelabels.mat and setid.mat; images that these lists name but jpg/ lacks
+    are counted, not missed. Without jpg/ the images come from TFDS' `oxford_flowers102`.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "Split by class."}
+    CLASSES = tuple(f"class_{number:05d}" for number in range(1, CLASS_COUNT + 1))
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
+        if self.source_dir is None:
+            self.source_dir = Path(self.data_dir).parents[1] / "manual" / self.name
+            existing(self.source_dir, f"{CAPTIONS_WANTED}; or name another folder with --source_dir")
+        existing(
+            self.source_dir,
+            "--source_dir must name the folder of jpg/, text_c10/, imagelabels.mat, setid.mat",
+        )
+        existing(self.source_dir / "text_c10", CAPTIONS_WANTED)
+        held_out = test_classes(self.source_dir)
+        named = self._published() if (self.source_dir / "jpg").exists() else self._downloaded()
+        found = [source for source in named if isinstance(source.image, bytes) or source.image.is_file()]
+        if not found:
+            raise UserError(
+                f"{self.source_dir / 'jpg'}: holds none of the images image_00001.jpg ... that setid.mat names"
+            )
+        sources = self.checked(found, missing_images=len(named) - len(found))
+        return {
+            "train": self._generate_examples(s for s in sources if s.label not in held_out),
+            "test": self._generate_examples(s for s in sources if s.label in held_out),
+        }
+
+    def _published(self) -> list[Source]:
+        """All images that the two lists of the data set name."""
+        hint = "it belongs to the data set, beside jpg/ (www.robots.ox.ac.uk/~vgg/data/flowers/102)"
+        labels = _read_mat(existing(self.source_dir / "imagelabels.mat", hint), "labels")
+        splits = existing(self.source_dir / "setid.mat", hint)
+        numbers = np.sort(np.concatenate([_read_mat(splits, key) for key in ("trnid", "valid", "tstid")]))
+        return [
+            self._source(f"image_{n:05d}", self.source_dir / "jpg" / f"image_{n:05d}.jpg", int(labels[n - 1]) - 1)
+            for n in numbers
+        ]
+
+    def _downloaded(self) -> list[Source]:
+        """All images of TFDS' own builder, which downloads them."""
+        builder = tfds.builder("oxford_flowers102", data_dir=Path(self.data_dir).parents[1])
+        builder.download_and_prepare()
+        decoders = {"image": tfds.decode.SkipDecoding()}
+        return [
+            self._source(Path(r["file_name"].decode()).stem, r["image"], int(r["label"]))
+            for split in builder.as_dataset(decoders=decoders).values()
+            for r in split.as_numpy_iterator()
+        ]
+
+    def _source(self, name: str, image: Path | bytes, label: int) -> Source:
+        return Source(name, image, self.source_dir / "text_c10" / self.CLASSES[label] / f"{name}.txt", label)
+
+
+def _read_mat(path: Path, key: str) -> np.ndarray:
+    try:
+        return scipy.io.loadmat(path)[key].ravel()
+    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+        raise UserError(f"{path}: not the MATLAB file of the data set ({type(error).__name__}: {error})") from None

@@ -1,0 +1,138 @@
+"""The built-in data set: one coloured shape before a coloured background, with captions. Needs nothing."""
+
+import itertools
+import math
+import random
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image, ImageDraw
+
+from stackgan_tf.data.captioned import CaptionedImages
+from stackgan_tf.errors import UserError
+
+SIDE = 64  # pixels
+COLORS = {
+    "red": (220, 30, 30),
+    "orange": (250, 150, 20),
+    "yellow": (250, 240, 50),
+    "green": (20, 150, 40),
+    "blue": (30, 60, 220),
+    "purple": (150, 40, 180),
+    "white": (250, 250, 250),
+    "black": (10, 10, 10),
+}
+SHAPES = {"circle": ("circle", "disc"), "square": ("square", "box"), "triangle": ("triangle",)}
+EXTENTS = {"small": 0.25, "medium": 0.42, "large": 0.62}  # side of the bounding box in sides of the image
+SIZES = {
+    "small": ("small", "tiny", "little"),
+    "medium": ("medium", "medium-sized"),
+    "large": ("large", "big", "huge"),
+}
+ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "middle", "right")
+TEMPLATES = (
+    "a {size} {color} {shape} on a {background} background",
+    "a {background} background with a {size} {color} {shape} {position}",
+    "there is a {size} {color} {shape} {position} of a {background} picture",
+    "the {shape} is {color} and {size}, and everything behind it is {background}",
+    "this picture shows a {color} {shape} that is {size}, in front of {background}",
+)
+
+
+class Attributes(NamedTuple):
+    """What a caption asks for, and what the pixels must show."""
+
+    color: str
+    background: str
+    shape: str
+    size: str
+
+
+COMBINATIONS = tuple(
+    Attributes(*values) for values in itertools.product(COLORS, COLORS, SHAPES, EXTENTS) if values[0] != values[1]
+)
+
+
+def is_held_out(attributes: Attributes) -> bool:
+    """Every fifth combination, along a diagonal: each pair of attributes is still seen in training."""
+    indices = (
+        list(names).index(value) for names, value in zip((COLORS, COLORS, SHAPES, EXTENTS), attributes, strict=True)
+    )
+    return sum(weight * index for weight, index in zip((1, 2, 3, 4), indices, strict=True)) % 5 == 0
+
+
+def draw(attributes: Attributes, row: str, column: str, rng: random.Random) -> Image.Image:
+    """The picture, [SIDE, SIDE] RGB with smooth edges; place and extent jitter a little."""
+    zoom = 4
+    side = SIDE * zoom
+    extent = side * EXTENTS[attributes.size] * rng.uniform(0.94, 1.06)
+    slack = (side - extent) / 2 * 0.9
+    middles = [
+        side / 2 + slack * (names.index(name) - 1) * rng.uniform(0.8, 1.0) + rng.uniform(-0.02, 0.02) * side
+        for names, name in ((COLUMNS, column), (ROWS, row))
+    ]
+    left, top = (min(max(m - extent / 2, 0), side - extent) for m in middles)
+    right, bottom = left + extent, top + extent
+    image = Image.new("RGB", (side, side), COLORS[attributes.background])
+    pen, color = ImageDraw.Draw(image), COLORS[attributes.color]
+    if attributes.shape == "circle":
+        pen.ellipse((left, top, right, bottom), fill=color)
+    elif attributes.shape == "square":
+        inset = extent * (1 - math.sqrt(math.pi) / 2) / 2  # about the area of the circle
+        pen.rectangle((left + inset, top + inset, right - inset, bottom - inset), fill=color)
+    else:
+        pen.polygon(((left, bottom), (right, bottom), ((left + right) / 2, top)), fill=color)
+    return image.resize((SIDE, SIDE), Image.Resampling.BOX)
+
+
+def captions(attributes: Attributes, row: str, column: str, rng: random.Random) -> list[str]:
+    """One sentence a template, in varying words; all name the four attributes, some the position."""
+    place = "in the middle" if row == column == "middle" else f"at the {row} {column}".replace("middle ", "")
+    return [
+        template.format(
+            size=rng.choice(SIZES[attributes.size]),
+            color=attributes.color,
+            shape=rng.choice(SHAPES[attributes.shape]),
+            background=attributes.background,
+            position=place,
+        ).replace("a orange", "an orange")
+        for template in TEMPLATES
+    ]
+
+
+class Shapes(CaptionedImages):
+    """Combinations of colour, background, shape and size; a fifth of them only in the test split.
+
+    The class of an image, which mismatched pairs never share, is its combination.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "8 colours, 3 shapes, 3 sizes, 9 positions."}
+    IMAGE_FORMAT = "png"
+    CLASSES = tuple("-".join(attributes) for attributes in COMBINATIONS)
+    IMAGES_PER_COMBINATION = {"train": 20, "test": 5}
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
+        if self.source_dir is not None:
+            raise UserError(f"--source_dir={self.source_dir}: shapes draws its own images; leave the flag out")
+        return {split: self._generate_examples(split) for split in self.IMAGES_PER_COMBINATION}
+
+    def _generate_examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        for label, attributes in enumerate(COMBINATIONS):
+            if is_held_out(attributes) != (split == "test"):
+                continue
+            for number in range(self.IMAGES_PER_COMBINATION[split]):
+                name = f"{self.CLASSES[label]}-{number}"
+                rng = random.Random(name)
+                row, column = rng.choice(ROWS), rng.choice(COLUMNS)
+                yield (
+                    name,
+                    {
+                        "image": np.asarray(draw(attributes, row, column, rng)),
+                        "captions": captions(attributes, row, column, rng),
+                        "label": label,
+                        "name": name,
+                    },
+                )

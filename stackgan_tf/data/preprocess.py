@@ -1,0 +1,44 @@
+"""An encoded photograph becomes images at every scale: the papers' preparation, as a TensorFlow graph."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+LOAD_RATIO = 76 / 64  # 304 for 256
+
+
+def load_image(encoded: tf.Tensor, side: int, seed: tf.Tensor, random_crop: bool, random_flip: bool) -> tf.Tensor:
+    """Decodes, resizes the short side to `side` * 76 / 64, crops at random to a square, mirrors half of them.
+
+    Args:
+        encoded: JPEG or PNG bytes, scalar string.
+        seed: [2] int64; the same seed gives the same crop.
+        random_crop: else the short side becomes `side` itself and the crop is central.
+
+    Returns:
+        [side, side, 3] float32 in [0, 255].
+
+    Source: StackGAN-v2 released code, `TextDataset` and `trainer`'s transforms (scale, random crop, random flip).
+    """
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    size = tf.cast(tf.shape(image)[:2], tf.float32)
+    short = round(side * LOAD_RATIO) if random_crop else side
+    target = tf.cast(tf.round(size * (short / tf.reduce_min(size))), tf.int32)
+    image = tf.image.resize(image, target, antialias=True)
+    seeds = tf.random.split(seed, 2)
+    if random_crop:
+        image = tf.image.stateless_random_crop(image, (side, side, 3), seeds[0])
+    else:
+        image = tf.image.resize_with_crop_or_pad(image, side, side)
+    if random_flip:
+        image = tf.image.stateless_random_flip_left_right(image, seeds[1])
+    return tf.ensure_shape(image, (side, side, 3))
+
+
+def pyramid(images: tf.Tensor, scales: Sequence[int]) -> tuple[tf.Tensor, ...]:
+    """The same crops at every scale: [B, S, S, 3] in [0, 255] -> [B, s, s, 3] in [-1, 1] for each s of `scales`."""
+    resized = (
+        images if scale == images.shape[1] else tf.image.resize(images, (scale, scale), antialias=True)
+        for scale in scales
+    )
+    return tuple(tf.clip_by_value(image / 127.5 - 1.0, -1.0, 1.0) for image in resized)

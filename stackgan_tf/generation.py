@@ -1,0 +1,97 @@
+"""From sentences to pictures with a trained generator."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from stackgan_tf import config as configs
+from stackgan_tf import networks, text
+from stackgan_tf.config import Config
+from stackgan_tf.errors import UserError
+from stackgan_tf.training.checkpoint import restore_average
+
+
+class TextToImage:
+    """Draws pictures for sentences or embeddings, or without text, always the same for the same seed."""
+
+    def __init__(self, config: Config, generator: keras.Model) -> None:
+        self.config = config
+        self.generator = generator
+        self.encoder = text.load(config.data.text_encoder, config.data.text_size) if config.model.conditional else None
+        self._draw = tf.function(generator, reduce_retracing=True)
+
+    def __call__(
+        self, sentences: str | Sequence[str] | np.ndarray | int, seed: int = 0, batch_size: int = 32
+    ) -> dict[int, np.ndarray]:
+        """Pictures by the side of their scale in pixels: `{side: [N, side, side, 3] uint8}`.
+
+        Args:
+            sentences: one or N sentences, or their embeddings [N, T]; without text: N.
+            seed: of z and eps. Picture i depends on the seed, on i and on its sentence alone.
+            batch_size: how many are drawn at once.
+
+        Raises:
+            UserError: text for a model without, none for a model with, a blank sentence, embeddings of another size.
+        """
+        embeddings, count = self._embeddings(sentences)
+        drawn: list[list[np.ndarray]] = [[] for _ in self.config.scales]
+        for start in range(0, count, batch_size):
+            rows = range(start, min(start + batch_size, count))
+            noise = self._noise(seed, rows)
+            conditions = {} if embeddings is None else {"text_embedding": embeddings[rows.start : rows.stop]}
+            outputs = self._draw(noise.pop("z"), **conditions, **noise)
+            for images, scale in zip(outputs.images, drawn, strict=True):
+                scale.append(np.rint((images.numpy() + 1) * 127.5).astype(np.uint8))
+        return {side: np.concatenate(scale) for side, scale in zip(self.config.scales, drawn, strict=True)}
+
+    def _embeddings(self, sentences: str | Sequence[str] | np.ndarray | int) -> tuple[np.ndarray | None, int]:
+        if self.encoder is None:
+            if not isinstance(sentences, int) or sentences < 1:
+                raise UserError(f"this model draws without text: give the number of pictures, not {sentences!r}")
+            return None, sentences
+        if isinstance(sentences, np.ndarray) and sentences.dtype.kind == "f":
+            if sentences.ndim != 2 or sentences.shape[1] != self.encoder.size:
+                raise UserError(f"text embeddings of shape {sentences.shape}: must be (N, {self.encoder.size})")
+            return sentences.astype(np.float32), len(sentences)
+        if isinstance(sentences, int) or len(sentences) == 0:
+            raise UserError(f"this model draws from sentences: give at least one, not {sentences!r}")
+        sentences = [sentences] if isinstance(sentences, str) else list(sentences)
+        embeddings = self.encoder.encode(sentences)
+        for sentence, embedding in zip(sentences, embeddings, strict=True):
+            if not embedding.any():
+                raise UserError(f"the sentence {sentence!r} has no word")
+        return embeddings, len(sentences)
+
+    def _noise(self, seed: int, rows: range) -> dict[str, np.ndarray]:
+        sizes = self.generator.noise_sizes
+        draws = [np.random.default_rng((seed, row)) for row in rows]
+        return {
+            name: np.stack([rng.standard_normal(size, np.float32) for rng in draws]) for name, size in sizes.items()
+        }
+
+
+def load_generator(run_dir: str | Path) -> TextToImage:
+    """The generator of a run: the average (EMA) of its newest checkpoint, in float32.
+
+    Raises:
+        UserError: not a run directory, no checkpoint, or a damaged one.
+    """
+    config = run_config(run_dir)
+    generator = networks.build_generator(config)
+    restore_average(generator, Path(run_dir))
+    return TextToImage(config, generator)
+
+
+def run_config(run_dir: str | Path) -> Config:
+    """The configuration that a run was trained with.
+
+    Raises:
+        UserError: not a run directory.
+    """
+    path = Path(run_dir) / "config.yaml"
+    if not path.is_file():
+        raise UserError(f"{run_dir}: not a run directory (no config.yaml); train one with python -m stackgan_tf.train")
+    return configs.load(path)

@@ -1,0 +1,39 @@
+"""How every `python -m` program starts and ends: one line and exit code 2 for a user's mistake."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags, logging
+
+from stackgan_tf.errors import UserError
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Parses the flags, calls `main` and exits with what it returns."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes about its own build
+    logging.set_verbosity(logging.INFO)
+    app.run(lambda _: _guarded(main), flags_parser=_parse)
+
+
+def fail(message: str) -> None:
+    """Ends the program with one line and exit code 2."""
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    sys.exit(2)
+
+
+def _guarded(main: Callable[[], int | None]) -> int | None:
+    try:
+        return main()
+    except UserError as error:
+        fail(str(error))
+
+
+def _parse(arguments: Sequence[str]) -> list[str]:
+    try:
+        rest = flags.FLAGS(arguments)
+    except flags.Error as error:
+        fail(f"{error} (--help lists the flags)")
+    if rest[1:]:
+        fail(f"{rest[1]!r}: flags only, as in --name=value (--help lists them)")
+    return rest

@@ -1,0 +1,94 @@
+"""Trains a StackGAN.
+
+    python -m stackgan_tf.train --dataset=shapes
+    python -m stackgan_tf.train --dataset=oxford102 --source_dir=DIR --precision=mixed_bfloat16
+    python -m stackgan_tf.train --dataset=oxford102 --model=v1_stage1 --set model.gf=64
+
+The configuration is the card configs/<dataset>_<model>.yaml, or --config, with what the flags change.
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from stackgan_tf import config as configs
+from stackgan_tf import program
+from stackgan_tf.config import Config
+from stackgan_tf.errors import UserError
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("dataset", None, "Data set: the first part of a card's name, such as shapes or oxford102.")
+flags.DEFINE_string(
+    "model", None, "Model: the rest of a card's name, such as v2 (the default), v1_stage1 or v1_stage2."
+)
+flags.DEFINE_string("config", None, "A card of your own, instead of --dataset and --model.")
+flags.DEFINE_multi_string("set", [], "Changes one field of the card: section.field=value. May be repeated.")
+flags.DEFINE_string("source_dir", None, "The folder of the images and captions as you have them.")
+flags.DEFINE_string("data_dir", "~/tensorflow_datasets", "Where prepared data sets are kept.")
+flags.DEFINE_bool(
+    "skip_broken", False, "Leave out images and captions that cannot be read; they are named and counted."
+)
+flags.DEFINE_string("run_dir", None, "What the run leaves goes here; by default runs/<name of the card>.")
+flags.DEFINE_string("stage1_run_dir", None, "v1_stage2: the finished Stage-I run (train.stage1_run_dir).")
+flags.DEFINE_integer("steps", None, "Training steps in all (train.steps).")
+flags.DEFINE_integer("batch_size", None, "Images a step, over all devices (train.batch_size).")
+flags.DEFINE_string("precision", None, f"{', '.join(configs.PRECISIONS)} (train.precision).")
+flags.DEFINE_integer("seed", None, "Of weights, noise and data order (train.seed).")
+flags.DEFINE_enum("resume", "auto", ["auto", "never", "must"], "Go on from the newest checkpoint in the run directory.")
+flags.DEFINE_bool("dry_run", False, "Print the configuration and the parameter counts, and end.")
+
+FLAG_FIELDS = ("steps", "batch_size", "precision", "seed", "stage1_run_dir")
+
+
+def main() -> int:
+    """Flags in, one run out; the exit code."""
+    card = _card()
+    changes = [f"train.{name}={FLAGS[name].value}" for name in FLAG_FIELDS if FLAGS[name].value is not None]
+    config = configs.load(card, [*FLAGS.set, *changes])
+    if FLAGS.dry_run:
+        return _dry_run(config)
+
+    from stackgan_tf.data.prepare import prepare
+    from stackgan_tf.training.run import check_run_dir, train
+
+    run_dir = Path(FLAGS.run_dir or f"runs/{card.stem}")
+    check_run_dir(run_dir, config, FLAGS.resume)
+    source_dir = Path(FLAGS.source_dir) if FLAGS.source_dir else None
+    builder = prepare(config.data.dataset, Path(FLAGS.data_dir), source_dir, FLAGS.skip_broken)
+    if not train(config, builder, run_dir, FLAGS.resume):
+        sys.stderr.write(f"interrupted and saved; the same command goes on ({run_dir})\n")
+        return 130
+    return 0
+
+
+def _card() -> Path:
+    if FLAGS.config:
+        if FLAGS.dataset or FLAGS.model:
+            raise UserError("--config names the whole card: leave --dataset and --model out")
+        return Path(FLAGS.config)
+    if not FLAGS.dataset:
+        raise UserError("--dataset is missing, as in --dataset=shapes (or --config=FILE)")
+    return configs.card(FLAGS.dataset, FLAGS.model or "v2")
+
+
+def _dry_run(config: Config) -> int:
+    import tensorflow as tf
+
+    from stackgan_tf import networks
+
+    sys.stdout.write(configs.dump(config))
+    with tf.Graph().as_default():  # shapes only: no weight is drawn
+        counts = networks.parameter_counts(networks.build(config))
+    for name, count in counts.items():
+        sys.stdout.write(f"# {name}: {count:,} trainable parameters\n")
+    return 0
+
+
+def run() -> None:
+    """The console script."""
+    program.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,101 @@
+"""The loop: batches in, steps, callbacks, checkpoints."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import tensorflow as tf
+
+from stackgan_tf.config import TrainConfig
+from stackgan_tf.structs import Batch
+from stackgan_tf.training.callbacks import Callback
+from stackgan_tf.training.checkpoint import Checkpoints
+from stackgan_tf.training.state import TrainState
+from stackgan_tf.training.step import Metrics
+
+
+def run_loop(
+    state: TrainState,
+    train_step: Callable[[Batch], Metrics],
+    batches: Iterator[Batch],
+    config: TrainConfig,
+    checkpoints: Checkpoints,
+    callbacks: Sequence[Callback],
+) -> bool:
+    """Trains from the state's step to `config.steps`; saves at the end, and when interrupted.
+
+    Returns:
+        Whether the end was reached; False after an interrupt (Ctrl-C or SIGTERM).
+    """
+    step = int(state.step.numpy())
+    window = MetricsWindow(config.batch_size)
+    try:
+        with catch_interrupts() as interrupted:
+            while step < config.steps and not interrupted():
+                window.add(train_step(next(batches)))
+                step += 1
+                if step % config.log_every_steps == 0 or step == config.steps:
+                    metrics = window.means()
+                    for callback in callbacks:
+                        callback.on_log(step, metrics)
+                if step % config.sample_every_steps == 0 or step == config.steps:
+                    for callback in callbacks:
+                        callback.on_sample(step)
+                    window.restart_clock()
+                if step % config.checkpoint_every_steps == 0 or step == config.steps:
+                    checkpoints.save()
+                    window.restart_clock()
+            checkpoints.save()
+    finally:
+        for callback in callbacks:
+            callback.on_end()
+    return step >= config.steps
+
+
+class MetricsWindow:
+    """Means of the metrics of some steps, and the speed of these steps alone."""
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self._start(time.perf_counter())
+
+    def _start(self, now: float) -> None:
+        self.rows: list[Metrics] = []
+        self.began, self.timed_from = now, 0
+
+    def add(self, metrics: Metrics) -> None:
+        """Takes the metrics of one step."""
+        self.rows.append(metrics)
+
+    def restart_clock(self) -> None:
+        """Leaves the time since the last step out of the speed."""
+        self.began, self.timed_from = time.perf_counter(), len(self.rows)
+
+    def means(self) -> dict[str, float]:
+        """The means since the last call, and `images_per_second`."""
+        means = {name: float(tf.add_n([row[name] for row in self.rows])) / len(self.rows) for name in self.rows[0]}
+        now = time.perf_counter()
+        means["images_per_second"] = self.batch_size * (len(self.rows) - self.timed_from) / (now - self.began)
+        self._start(now)
+        return means
+
+
+@contextmanager
+def catch_interrupts() -> Iterator[Callable[[], bool]]:
+    """Turns the first Ctrl-C or SIGTERM into an answer to ask for; the second acts as ever."""
+    received: list[int] = []
+    former = {}
+
+    def note(number: int, _: object) -> None:
+        received.append(number)
+        for name, handler in former.items():
+            signal.signal(name, handler)
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        former[name] = signal.signal(name, note)
+    try:
+        yield lambda: bool(received)
+    finally:
+        for name, handler in former.items():
+            signal.signal(name, handler)
