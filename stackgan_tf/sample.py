@@ -1,0 +1,63 @@
+"""Draws pictures for sentences with a trained run.
+
+    python -m stackgan_tf.sample --run_dir=runs/shapes_v2 --text="a large red circle on a white background"
+    python -m stackgan_tf.sample --run_dir=runs/oxford102_v2_unconditional --num=16 --out=flowers.png
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from stackgan_tf import program
+from stackgan_tf.errors import UserError
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("run_dir", None, "The run directory that python -m stackgan_tf.train left.")
+flags.DEFINE_multi_string("text", [], "A sentence to draw. May be repeated.")
+flags.DEFINE_integer("seed", 0, "Of the noise: the same seed, the same pictures.")
+flags.DEFINE_integer("num", 1, "Pictures for each sentence.")
+flags.DEFINE_string("out", "sample.png", "The picture file: every scale, captions underneath.")
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def main() -> int:
+    """Flags in, one picture file out; the exit code."""
+    if not FLAGS.run_dir:
+        raise UserError("--run_dir is missing: the folder that python -m stackgan_tf.train left")
+    if FLAGS.num < 1:
+        raise UserError(f"--num={FLAGS.num}: must be at least 1")
+    if FLAGS.seed < 0:
+        raise UserError(f"--seed={FLAGS.seed}: must be at least 0")
+    out = Path(FLAGS.out)
+    if out.suffix.lower() not in IMAGE_SUFFIXES:
+        raise UserError(f"--out={out}: must end in {', '.join(IMAGE_SUFFIXES)}")
+
+    from stackgan_tf.generation import load_generator
+    from stackgan_tf.grids import caption_grid
+
+    artist = load_generator(FLAGS.run_dir)
+    if artist.encoder is None and FLAGS.text:
+        raise UserError("--text: this run was trained without text; give --num only")
+    if artist.encoder and not FLAGS.text:
+        raise UserError("--text is missing: what shall be drawn?")
+    captions = [text for text in FLAGS.text for _ in range(FLAGS.num)] or [""] * FLAGS.num
+    images = artist(captions if artist.encoder else FLAGS.num, FLAGS.seed)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        caption_grid(images, captions).save(out)
+    except OSError as error:
+        raise UserError(f"--out={out}: cannot be written ({error.strerror or error})") from None
+    sides = ", ".join(str(side) for side in images)
+    sys.stdout.write(f"{out}: {len(captions)} pictures at {sides} pixels\n")
+    return 0
+
+
+def run() -> None:
+    """The console script."""
+    program.run(main)
+
+
+if __name__ == "__main__":
+    run()
