@@ -101,5 +101,5 @@ class Oxford102(CaptionedImages):
 def _read_mat(path: Path, key: str) -> np.ndarray:
     try:
         return scipy.io.loadmat(path)[key].ravel()
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+    except (OSError, ValueError, KeyError, NotImplementedError, scipy.io.matlab.MatReadError) as error:
         raise UserError(f"{path}: not the MATLAB file of the data set ({type(error).__name__}: {error})") from None

@@ -1,0 +1,77 @@
+"""Two logical CPU devices stand for two GPUs; one strategy over them serves the whole session."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from stackgan_tf import config as configs
+from stackgan_tf.structs import Batch
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+
+@pytest.fixture(scope="session")
+def two_replicas():
+    """A second MirroredStrategy in one process would break synchronised batch norm: this is the only one."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session")
+def one_replica():
+    return tf.distribute.get_strategy()
+
+
+@pytest.fixture(scope="session")
+def shapes_data_dir(tmp_path_factory):
+    """`shapes`, prepared once."""
+    from pathlib import Path
+
+    from stackgan_tf.data.prepare import prepare
+
+    folder = tmp_path_factory.mktemp("data")
+    prepare("shapes", Path(folder))
+    return folder
+
+
+def tiny_config(family="v2", **sections):
+    """The smallest network of a family that still has all its parts."""
+    values = {
+        "data": {"text_size": 16, "random_crop": False, "random_flip": False},
+        "model": {
+            "family": family,
+            "branches": 2,
+            "base_size": 8,
+            "gf": 8,
+            "df": 4,
+            "noise_size": 6,
+            "condition_size": 5,
+            "residual_blocks": 1,
+        },
+        "train": {"batch_size": 4, "steps": 4, "ema_decay": 0.9},
+    }
+    for section, fields in sections.items():
+        values.setdefault(section, {}).update(fields)
+    return configs.from_dict(values)
+
+
+def random_batch(config, seed=0):
+    """A global batch as the pipeline makes it, of noise instead of photographs."""
+    rng = np.random.default_rng(seed)
+    size = config.train.batch_size
+
+    def images():
+        return tuple(rng.uniform(-1, 1, (size, s, s, 3)).astype(np.float32) for s in config.judged_scales)
+
+    if not config.model.conditional:
+        return Batch(images())
+    text = rng.standard_normal((size, config.data.text_size)).astype(np.float32)
+    if config.model.family == "v2":
+        return Batch(images(), text, images())
+    weight = np.array([size / (size - 1)] * (size - 1) + [0], np.float32)
+    return Batch(images(), text, None, np.roll(text, -1, axis=0), weight)

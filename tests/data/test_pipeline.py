@@ -1,0 +1,158 @@
+"""Batches."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from stackgan_tf import text
+from stackgan_tf.data.pipeline import OtherClass, captions_of, training_batches
+from stackgan_tf.data.prepare import prepare
+from stackgan_tf.data.preprocess import load_image, pyramid
+from stackgan_tf.data.records import Records
+from stackgan_tf.errors import UserError
+from stackgan_tf.evaluation.shape_attributes import read_attributes
+from tests.conftest import tiny_config
+
+
+@pytest.fixture(scope="module")
+def records(shapes_data_dir):
+    return Records(prepare("shapes", Path(shapes_data_dir)), "train")
+
+
+def batches(records, config, start=0, count=3):
+    encoder = text.load("hashing", config.data.text_size) if config.model.conditional else None
+    return list(training_batches(records, config, encoder, start).take(count))
+
+
+def flat(batch):
+    return [tensor.numpy() for tensor in tf.nest.flatten(batch) if tensor is not None]
+
+
+@pytest.mark.parametrize("family", ["v1_stage1", "v1_stage2", "v2"])
+def test_a_batch_is_a_function_of_its_number(records, family):
+    config = tiny_config(family)
+    first = batches(records, config, 0, 4)
+    again = batches(records, config, 2, 2)
+    for a, b in zip(first[2:], again, strict=True):
+        for x, y in zip(flat(a), flat(b), strict=True):
+            np.testing.assert_array_equal(x, y)
+    assert not np.array_equal(first[0].images[0], first[1].images[0])
+
+
+def test_shapes_ranges_and_another_seed(records):
+    config = tiny_config()
+    (batch,) = batches(records, config, count=1)
+    assert [tuple(i.shape) for i in batch.images] == [(4, 8, 8, 3), (4, 16, 16, 3)]
+    assert all(np.abs(i).max() <= 1 for i in batch.images) and batch.text_embedding.shape == (4, 16)
+    (other,) = batches(records, tiny_config(train={"seed": 1}), count=1)
+    assert not np.array_equal(batch.images[0], other.images[0])
+
+
+def test_an_epoch_visits_each_record_once(records):
+    class Few:
+        labels = records.labels[:20]
+        seen: list = []
+
+        def __len__(self):
+            return 20
+
+        def fetch(self, indices):
+            self.seen += [int(i) for i in indices]
+            return records.fetch(indices)
+
+    few = Few()
+    config = tiny_config(model={"conditional": False})
+    batches(few, config, count=10)  # two epochs of five batches, and what was fetched ahead
+    assert sorted(few.seen[:20]) == sorted(few.seen[20:40]) == list(range(20))
+    assert few.seen[:20] != few.seen[20:40]
+
+
+def test_mismatched_images_are_of_another_class(records):
+    """A picture tells its own class: read it with the pixel rule."""
+    config = tiny_config(model={"base_size": 64, "branches": 1}, train={"batch_size": 64})
+    (batch,) = batches(records, config, count=1)
+
+    def shown(images):
+        return [read_attributes(np.rint((i + 1) * 127.5).astype(np.uint8)) for i in images[0].numpy()]
+
+    pairs = list(zip(shown(batch.images), shown(batch.mismatched_images), strict=True))
+    assert all(a != b for a, b in pairs)
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0, 1, 1, 2], [2, 0, 1, 0, 2, 0]])
+def test_other_class_is_uniform_over_the_others(labels):
+    labels = np.array(labels)
+    other = OtherClass(labels)
+    for record in range(len(labels)):
+        drawn = np.array([int(other.draw(tf.constant(record, tf.int64), [record, s])) for s in range(120)])
+        rest = np.flatnonzero(labels != labels[record])
+        counts = np.array([(drawn == r).sum() for r in rest])
+        assert counts.sum() == 120 and counts.min() > 120 / len(rest) / 3
+
+
+def test_one_class_has_nothing_mismatched():
+    with pytest.raises(UserError, match="fewer than two classes"):
+        OtherClass(np.zeros(5, int))
+
+
+def test_v1_pairs_with_the_next_text(records):
+    (batch,) = batches(records, tiny_config("v1_stage1", train={"batch_size": 8}), count=1)
+    np.testing.assert_array_equal(batch.mismatched_text_embedding[:-1], batch.text_embedding[1:])
+    weight = batch.mismatched_weight.numpy()
+    assert weight[-1] == 0 and weight.mean() == pytest.approx(1)
+
+
+def test_shuffled_captions_are_the_known_bad_control(records):
+    good, bad = (tiny_config(data={"shuffle_captions": s, "text_size": 64}) for s in (False, True))
+    (a,), (b,) = batches(records, good, count=1), batches(records, bad, count=1)
+    np.testing.assert_array_equal(a.images[0], b.images[0])
+    assert np.abs(a.text_embedding - b.text_embedding).max(axis=1).min() > 0
+
+
+def test_the_same_crop_at_every_scale():
+    image = tf.random.stateless_uniform((1, 32, 32, 3), (1, 2), 0, 255)
+    fine, coarse = pyramid(image, (32, 16))[0], pyramid(image, (16,))[0]
+    assert fine.shape[1] == 32 and np.abs(fine - (image / 127.5 - 1)).max() < 1e-6
+    blocks = tf.nn.avg_pool2d(fine, 2, 2, "VALID")
+    centre = np.corrcoef(np.ravel(blocks), np.ravel(coarse))[0, 1]
+    moved = np.corrcoef(np.ravel(tf.roll(blocks, 1, 1)), np.ravel(coarse))[0, 1]
+    assert centre > 0.9 > 0.5 > moved
+
+
+def encoded_ramp(height, width):
+    """A PNG whose red is the column and green the row."""
+    columns, rows = np.meshgrid(np.arange(width), np.arange(height))
+    return tf.io.encode_png(np.stack([columns, rows, 0 * rows], -1).astype(np.uint8))
+
+
+def test_crop_loads_at_76_64_of_the_side_and_moves():
+    png = encoded_ramp(76, 152)
+    crops = [load_image(png, 64, tf.constant([0, s], tf.int64), True, False).numpy() for s in range(40)]
+    lefts, tops = np.array([c[0, 0, 0] for c in crops]), np.array([c[0, 0, 1] for c in crops])
+    assert all(c.shape == (64, 64, 3) for c in crops)
+    assert lefts.max() > 60 and lefts.max() <= 88 and tops.max() <= 12 and len(set(tops.round())) > 5
+
+
+def test_without_crop_the_middle_is_taken():
+    image = load_image(encoded_ramp(64, 128), 64, tf.constant([0, 0], tf.int64), False, False).numpy()
+    np.testing.assert_allclose(image[:, 0, 0], 32, atol=0.5)
+
+
+def test_half_of_the_images_are_mirrored():
+    png = encoded_ramp(64, 64)
+    images = [load_image(png, 64, tf.constant([0, s], tf.int64), False, True).numpy() for s in range(60)]
+    mirrored = sum(image[0, 0, 0] > 32 for image in images)
+    assert 15 < mirrored < 45
+
+
+def test_gray_photographs_become_rgb():
+    gray = tf.io.encode_jpeg(tf.fill((70, 70, 1), tf.constant(128, tf.uint8)))
+    image = load_image(gray, 32, tf.constant([0, 0], tf.int64), True, True)
+    np.testing.assert_allclose(image, 128, atol=1)
+
+
+def test_captions_for_samples_are_spread(records):
+    captions = captions_of(records, 5)
+    assert len(set(captions)) == 5

@@ -1,0 +1,103 @@
+"""Cards, overrides and their errors."""
+
+import pytest
+import yaml
+
+from stackgan_tf import config as configs
+from stackgan_tf.errors import UserError
+
+
+def test_the_defaults_are_the_published_v2():
+    config = configs.Config()
+    assert config.scales == (64, 128, 256)
+    assert (config.model.gf, config.model.df, config.model.noise_size, config.model.condition_size) == (
+        64,
+        64,
+        100,
+        128,
+    )
+
+
+def test_dump_and_read_again_is_the_same():
+    config = configs.from_dict({"model": {"gf": 16}, "optimizer": {"learning_rate": 3e-4}})
+    assert configs.from_dict(yaml.safe_load(configs.dump(config))) == config
+
+
+@pytest.mark.parametrize("path", sorted(configs.cards_dir().glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_card_is_valid_and_says_what_it_is(path):
+    config = configs.load(path)
+    assert path.stem.startswith(config.data.dataset)
+    head = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    for word in ("Paper:", "Command:", "Length:", "Score:"):
+        assert any(word in line for line in head), f"{path.name} lacks {word}"
+
+
+def test_stage2_is_judged_at_its_own_scale_only():
+    config = configs.from_dict({"model": {"family": "v1_stage2"}})
+    assert config.scales == (64, 256) and config.judged_scales == (256,)
+
+
+@pytest.mark.parametrize("branches, scales", [(1, (64,)), (5, (64, 128, 256, 512, 1024))])
+def test_any_number_of_branches(branches, scales):
+    assert configs.from_dict({"model": {"branches": branches, "residual_blocks": 1}}).scales == scales
+
+
+def test_an_override_is_typed(tmp_path):
+    card = tmp_path / "card.yaml"
+    card.write_text("model: {gf: 8}\n")
+    config = configs.load(card, ["model.gf=16", "optimizer.learning_rate=1e-3", "loss.joint=false"])
+    assert config.model.gf == 16 and config.optimizer.learning_rate == 1e-3 and config.loss.joint is False
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"modle": {}}, "modle: unknown key; did you mean model?"),
+        ({"model": {"gff": 3}}, "model.gff: unknown key; did you mean gf?"),
+        ({"model": {"gf": "wide"}}, "model.gf='wide': must be of type int"),
+        ({"model": {"gf": True}}, "model.gf=True: must be of type int"),
+        ({"model": {"gf": 2.5}}, "model.gf=2.5: must be of type int"),
+        ({"model": {"family": "v3"}}, "model.family='v3': must be one of"),
+        ({"model": {"branches": 6}}, "model.branches=6: must be from 1 to 5"),
+        ({"model": {"base_size": 48}}, "model.base_size=48: must be a power of two"),
+        ({"model": {"branches": 5, "gf": 8}}, "model.gf=8: must be wide enough"),
+        ({"model": {"family": "v1_stage1", "conditional": False}}, "model.conditional=False"),
+        ({"train": {"precision": "float8"}}, "train.precision='float8': must be one of"),
+        ({"train": {"batch_size": 0}}, "train.batch_size=0: must be at least 1"),
+        ({"train": {"steps": -1}}, "train.steps=-1"),
+        ({"optimizer": {"beta_1": 1.0}}, "optimizer.beta_1=1.0"),
+        ({"model": 3}, "model: must be a mapping, not 3"),
+    ],
+)
+def test_a_wrong_card_is_named(values, message):
+    with pytest.raises(UserError) as error:
+        configs.from_dict(values)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("override", ["model.gf", "gf=3", "model.=3"])
+def test_a_wrong_override_is_named(tmp_path, override):
+    card = tmp_path / "card.yaml"
+    card.write_text("")
+    with pytest.raises(UserError, match="section.field=value"):
+        configs.load(card, [override])
+
+
+@pytest.mark.parametrize("text", ["model: [", "- a\n- b\n", "\x00"])
+def test_a_card_that_is_no_yaml_mapping(tmp_path, text):
+    card = tmp_path / "card.yaml"
+    card.write_text(text)
+    with pytest.raises(UserError):
+        configs.load(card)
+
+
+def test_an_unknown_data_set_or_model_lists_the_known():
+    with pytest.raises(UserError, match="unknown data set.*oxford102_v2"):
+        configs.card("roses", "v2")
+    with pytest.raises(UserError, match="choose from .*v1_stage1"):
+        configs.card("shapes", "v9")
+
+
+def test_differences_name_the_fields():
+    old, new = configs.Config(), configs.from_dict({"model": {"gf": 8}})
+    assert configs.differences(old, new) == {"model.gf": (64, 8)}
