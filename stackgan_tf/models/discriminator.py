@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from stackgan_tf.models.layers import ConvBlock, LogitHead, run, tiled
+from stackgan_tf.models.network import Network
 from stackgan_tf.structs import Logits, Tensor
 
 
@@ -60,7 +61,7 @@ class ConditionalHead(keras.layers.Layer):
         return self.logit(self.joint(ops.concatenate(pair, axis=-1), training=training))
 
 
-class Discriminator(keras.Model):
+class Discriminator(Network):
     """Judges images of one size, with the sentence and / or without.
 
     Args:
@@ -85,7 +86,15 @@ class Discriminator(keras.Model):
         initializer: str = "orthogonal",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        arguments = {
+            "size": size,
+            "df": df,
+            "conditional": conditional,
+            "unconditional": unconditional,
+            "condition_first": condition_first,
+            "initializer": initializer,
+        }
+        super().__init__(arguments, **kwargs)
         self.size = size
         common = {"initializer": initializer, "dtype": self.dtype_policy}
         self.encoder = ImageEncoder(size, df, name="encoder", **common)

@@ -7,12 +7,13 @@ from keras import ops
 
 from stackgan_tf.models.conditioning import ConditioningAugmentation
 from stackgan_tf.models.layers import ConvBlock, ResidualBlock, Start, ToImage, run, tiled
+from stackgan_tf.models.network import Network
 from stackgan_tf.structs import GeneratorOutputs, Tensor
 
 INITIALIZER = "normal"
 
 
-class StageOneGenerator(keras.Model):
+class StageOneGenerator(Network):
     """Stage-I G: the rough shape and colours.
 
     Args:
@@ -33,7 +34,13 @@ class StageOneGenerator(keras.Model):
         base_size: int = 64,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**{"autocast": False} | kwargs)
+        arguments = {
+            "gf": gf,
+            "condition_size": condition_size,
+            "noise_size": noise_size,
+            "base_size": base_size,
+        }
+        super().__init__(arguments, **kwargs)
         self.noise_sizes = {"z": noise_size, "eps": condition_size}
         common = {"initializer": INITIALIZER, "dtype": self.dtype_policy}
         self.conditioning = ConditioningAugmentation(condition_size, "relu", INITIALIZER, name="conditioning")
@@ -50,7 +57,7 @@ class StageOneGenerator(keras.Model):
         return GeneratorOutputs((self.to_image(run(self.ups, h, training)),), mu, log_var)
 
 
-class StageTwoGenerator(keras.Model):
+class StageTwoGenerator(Network):
     """Stage-II G: corrects and details the image of a frozen Stage-I, which it holds.
 
     Args:
@@ -75,7 +82,15 @@ class StageTwoGenerator(keras.Model):
         stage1_batch_statistics: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**{"autocast": False} | kwargs)
+        arguments = {
+            "gf": gf,
+            "condition_size": condition_size,
+            "noise_size": noise_size,
+            "residual_blocks": residual_blocks,
+            "base_size": base_size,
+            "stage1_batch_statistics": stage1_batch_statistics,
+        }
+        super().__init__(arguments, **kwargs)
         self.noise_sizes = {"z": noise_size, "eps": condition_size, "eps_stage1": condition_size}
         self.stage1_batch_statistics = stage1_batch_statistics
         common = {"initializer": INITIALIZER, "dtype": self.dtype_policy}

@@ -7,6 +7,7 @@ from keras import ops
 
 from stackgan_tf.models.conditioning import ConditioningAugmentation
 from stackgan_tf.models.layers import ConvBlock, ResidualBlock, Start, ToImage, run, tiled
+from stackgan_tf.models.network import Network
 from stackgan_tf.structs import GeneratorOutputs, Tensor
 
 
@@ -57,7 +58,7 @@ class NextStage(keras.layers.Layer):
         return self.up(run(self.residuals, h, training), training=training)
 
 
-class Generator(keras.Model):
+class Generator(Network):
     """G of StackGAN-v2: s_0 ... s_{branches - 1}, each twice the side of the one before.
 
     Args:
@@ -84,7 +85,16 @@ class Generator(keras.Model):
         base_size: int = 64,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**{"autocast": False} | kwargs)
+        arguments = {
+            "branches": branches,
+            "gf": gf,
+            "condition_size": condition_size,
+            "noise_size": noise_size,
+            "residual_blocks": residual_blocks,
+            "conditional": conditional,
+            "base_size": base_size,
+        }
+        super().__init__(arguments, **kwargs)
         self.noise_sizes = {"z": noise_size} | ({"eps": condition_size} if conditional else {})
         self.conditioning = ConditioningAugmentation(condition_size, name="conditioning") if conditional else None
         self.stages = [FirstStage(gf, base_size, dtype=self.dtype_policy, name="stage_0")] + [

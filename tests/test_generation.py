@@ -1,0 +1,73 @@
+"""Pictures from sentences."""
+
+import numpy as np
+import pytest
+
+from stackgan_tf import networks
+from stackgan_tf.errors import UserError
+from stackgan_tf.generation import TextToImage
+from stackgan_tf.grids import caption_grid
+from tests.conftest import tiny_config
+
+SENTENCES = ["a red circle", "a blue box", "a green triangle"]
+
+
+@pytest.fixture(scope="module", params=["v1_stage1", "v1_stage2", "v2"])
+def artist(request):
+    config = tiny_config(request.param)
+    return TextToImage(config, networks.build_generator(config))
+
+
+def test_every_scale(artist):
+    images = artist(SENTENCES)
+    assert {side: image.shape for side, image in images.items()} == {s: (3, s, s, 3) for s in artist.config.scales}
+    assert all(image.dtype == np.uint8 for image in images.values())
+
+
+def test_the_same_seed_gives_the_same_picture_whatever_else_is_drawn(artist):
+    together, again = artist(SENTENCES, seed=3), artist(SENTENCES, seed=3, batch_size=2)
+    alone = artist(SENTENCES[0], seed=3)
+    for side in together:
+        np.testing.assert_allclose(together[side].astype(int), again[side], atol=1)
+        np.testing.assert_allclose(together[side][:1].astype(int), alone[side], atol=1)
+    assert np.any(artist(SENTENCES, seed=4)[side] != together[side])
+
+
+def test_embeddings_do_as_well_as_sentences(artist):
+    embeddings = artist.encoder.encode(SENTENCES)
+    for a, b in zip(artist(SENTENCES).values(), artist(embeddings).values(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "asked, message",
+    [
+        ("  ", "has no word"),
+        (["a red circle", "?!"], "'\\?!' has no word"),
+        ([], "give at least one"),
+        (3, "draws from sentences"),
+        (np.zeros((2, 7)), r"shape \(2, 7\): must be \(N, 16\)"),
+    ],
+)
+def test_what_cannot_be_drawn(artist, asked, message):
+    with pytest.raises(UserError, match=message):
+        artist(asked)
+
+
+def test_without_text_a_number_is_asked():
+    config = tiny_config(model={"conditional": False})
+    artist = TextToImage(config, networks.build_generator(config))
+    assert artist(5)[8].shape == (5, 8, 8, 3)
+    with pytest.raises(UserError, match="draws without text"):
+        artist("a flower")
+    with pytest.raises(UserError, match="number of pictures, not 0"):
+        artist(0)
+
+
+def test_a_grid_has_room_for_scales_and_captions():
+    images = {8: np.zeros((3, 8, 8, 3), np.uint8), 16: np.full((3, 16, 16, 3), 200, np.uint8)}
+    grid = np.asarray(caption_grid(images, ["a very long caption that must be wrapped " * 3] * 3, columns=1))
+    bare = np.asarray(caption_grid(images, [""] * 3, columns=1))
+    assert grid.shape[0] > bare.shape[0] and grid.shape[1] == bare.shape[1]
+    assert bare[8 : 8 + 96, 8 : 8 + 96].max() == 0, "the first scale, enlarged to the size of the last"
+    assert np.unique(grid).size > np.unique(bare).size, "letters"

@@ -1,0 +1,216 @@
+"""The programs as a user runs them: what they leave, and one line and exit code 2 for every mistake."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+from PIL import Image
+
+CARD = """
+data: {dataset: shapes, text_size: 16, random_crop: false, random_flip: false}
+model: {family: v2, base_size: 8, branches: 2, gf: 8, df: 4, noise_size: 6, condition_size: 5, residual_blocks: 1}
+train: {steps: 4, batch_size: 4, log_every_steps: 1, sample_every_steps: 2, checkpoint_every_steps: 2}
+"""
+
+
+def run(program, *flags, cwd=None):
+    command = [sys.executable, "-m", f"stackgan_tf.{program}", *map(str, flags)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+
+
+def refused(result):
+    """The one line of a user's mistake."""
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert result.stderr.splitlines()[-1] == line
+    return line
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, shapes_data_dir):
+    """A working folder with a card and a finished run of four steps."""
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "card.yaml").write_text(CARD)
+    result = run("train", "--config=card.yaml", f"--data_dir={shapes_data_dir}", "--run_dir=run", cwd=folder)
+    assert result.returncode == 0, result.stderr
+    (folder / "train.out").write_text(result.stdout)
+    return folder
+
+
+def lines_of(folder):
+    return [json.loads(line) for line in (folder / "run/metrics.jsonl").read_text().splitlines()]
+
+
+def test_what_a_run_leaves(folder):
+    config = yaml.safe_load((folder / "run/config.yaml").read_text())
+    assert config["model"]["gf"] == 8 and config["loss"]["kl_weight"] == 2.0, "resolved: the defaults are in it"
+    environment = json.loads((folder / "run/environment.json").read_text())
+    assert {"tensorflow", "keras", "python", "devices"} <= set(environment)
+    *logged, last = lines_of(folder)
+    assert [line["step"] for line in logged] == [1, 2, 3, 4]
+    assert {"d0/loss", "d1/loss", "g/loss", "g/kl", "images_per_second"} <= set(logged[0])
+    assert set(last["held_out_accuracy"]) == {"color", "background", "shape", "size", "all"}
+    assert "background" in (folder / "train.out").read_text(), "the table is printed at the end"
+    samples = sorted(path.name for path in (folder / "run/samples").iterdir())
+    assert samples == ["step_0000002.png", "step_0000004.png"]
+    assert Image.open(folder / "run/samples/step_0000004.png").size[0] > 200
+    assert list((folder / "run/tensorboard").iterdir()) and list((folder / "run/checkpoints").glob("ckpt-4.*"))
+
+
+def test_a_run_goes_on_where_it_ended(folder, shapes_data_dir):
+    shutil.copytree(folder / "run", folder / "longer")
+    flags = ["--config=card.yaml", f"--data_dir={shapes_data_dir}", "--run_dir=longer"]
+    result = run("train", *flags, "--steps=6", "--resume=must", cwd=folder)
+    assert result.returncode == 0, result.stderr
+    steps = [
+        line["step"]
+        for line in map(json.loads, (folder / "longer/metrics.jsonl").read_text().splitlines())
+        if "g/loss" in line
+    ]
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
+def test_interrupted_it_saves_and_goes_on(folder, shapes_data_dir):
+    flags = ["--config=card.yaml", f"--data_dir={shapes_data_dir}", "--run_dir=interrupted", "--steps=100000"]
+    command = [sys.executable, "-m", "stackgan_tf.train", *flags, "--set", "train.checkpoint_every_steps=100000"]
+    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    metrics = folder / "interrupted/metrics.jsonl"
+    deadline = time.time() + 120
+    while not (metrics.exists() and metrics.read_text()) and time.time() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130 and "interrupted and saved" in stderr and "Traceback" not in stderr
+    (saved,) = (folder / "interrupted/checkpoints").glob("*.index")
+    last = json.loads(metrics.read_text().splitlines()[-1])["step"]
+    assert saved.name == f"ckpt-{last}.index"
+
+
+def test_sample_draws_what_is_asked(folder):
+    result = run("sample", "--run_dir=run", "--text=a red circle", "--text=a blue box", "--num=2", cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert "sample.png: 4 pictures at 8, 16 pixels" in result.stdout
+    assert Image.open(folder / "sample.png").size[0] > 200
+
+
+def test_dry_run_prints_and_leaves_nothing(tmp_path):
+    result = run("train", "--dataset=shapes", "--set", "model.gf=16", "--dry_run", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert yaml.safe_load(result.stdout)["model"]["gf"] == 16
+    assert "# generator: " in result.stdout and "# discriminator_64: " in result.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("program", ["train", "sample"])
+def test_help_is_quick_and_complete(program):
+    result = run(program, "--help")
+    assert "--run_dir" in result.stdout and "python -m stackgan_tf" in result.stdout
+
+
+def test_stage2_starts_from_a_finished_stage1(tmp_path, shapes_data_dir):
+    (tmp_path / "one.yaml").write_text(CARD.replace("family: v2", "family: v1_stage1"))
+    (tmp_path / "two.yaml").write_text(CARD.replace("family: v2", "family: v1_stage2"))
+    data = f"--data_dir={shapes_data_dir}"
+    stage2 = ["--config=two.yaml", data, "--run_dir=two", "--stage1_run_dir=one"]
+    assert "one: not a run directory" in refused(run("train", *stage2, cwd=tmp_path))
+    stage1 = run("train", "--config=one.yaml", data, "--run_dir=one", cwd=tmp_path)
+    assert stage1.returncode == 0, stage1.stderr
+    wider = refused(run("train", *stage2, "--set", "model.gf=16", cwd=tmp_path))
+    assert "model.gf=8, Stage-II 16" in wider
+    result = run("train", *stage2, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    drawn = run("sample", "--run_dir=two", "--text=a red circle", cwd=tmp_path)
+    assert "1 pictures at 8, 32 pixels" in drawn.stdout
+    # a Stage-I run that has not reached its steps is not finished
+    card = (tmp_path / "one/config.yaml").read_text()
+    (tmp_path / "one/config.yaml").write_text(card.replace("steps: 4\n", "steps: 9\n"))
+    unfinished = refused(run("train", *stage2[:2], "--run_dir=three", "--stage1_run_dir=one", cwd=tmp_path))
+    assert "is at step 4 of 9" in unfinished and not (tmp_path / "three").exists()
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ([], "--dataset is missing"),
+        (["--dataset=roses"], "--dataset=roses: unknown data set; the cards are"),
+        (["--dataset=shapes", "--model=v3"], "--model=v3: no card for shapes; choose from"),
+        (["--dataset=shapes", "--config=card.yaml"], "leave --dataset and --model out"),
+        (["--config=nowhere.yaml"], "nowhere.yaml: no such file"),
+        (["--dataset=shapes", "--set", "model.gff=3"], "model.gff: unknown key; did you mean gf?"),
+        (["--dataset=shapes", "--set", "model.gf=wide"], "model.gf='wide': must be of type int"),
+        (["--dataset=shapes", "--precision=float8"], "train.precision='float8': must be one of"),
+        (["--dataset=shapes", "--steps=many"], "--steps"),
+        (["--dataset=shapes", "--steps=0"], "train.steps=0: must be at least 1"),
+        (["--dataset=shapes", "--resume=maybe"], "--resume"),
+        (["--datset=shapes"], "datset"),
+        (["shapes"], "'shapes': flags only"),
+    ],
+)
+def test_train_refuses_at_once(folder, flags, message):
+    before = contents(folder)
+    assert message in refused(run("train", *flags, cwd=folder))
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--seed=1"], "another configuration (train.seed was 0, now 1)"),
+        (["--set", "model.gf=16"], "model.gf was 8, now 16"),
+        (["--resume=never"], "holds a run; name another folder"),
+        (["--run_dir=fresh", "--resume=must"], "finds no checkpoint"),
+        (["--run_dir=card.yaml"], "is a file; name a folder"),
+        (["--run_dir=."], "holds other files"),
+        (["--run_dir=fresh", "--source_dir=nowhere"], "nowhere: no such folder"),
+        (["--run_dir=fresh", "--source_dir=run"], "shapes draws its own images"),
+        (["--run_dir=fresh", "--set", "data.dataset=roses"], "unknown data set; choose from"),
+        (["--run_dir=fresh", "--set", "data.text_encoder=bert"], "data.text_encoder='bert': unknown"),
+        (["--run_dir=fresh", "--batch_size=9999"], "the training split has 8040 images only"),
+    ],
+)
+def test_train_refuses_and_loses_nothing(folder, shapes_data_dir, flags, message):
+    before = contents(folder)
+    flags = ["--config=card.yaml", f"--data_dir={shapes_data_dir}", "--run_dir=run", *flags]
+    assert message in refused(run("train", *flags, cwd=folder))
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--text=a"], "--run_dir is missing"),
+        (["--run_dir=run"], "--text is missing"),
+        (["--run_dir=run", "--text="], "has no word"),
+        (["--run_dir=run", "--text=a box", "--num=0"], "--num=0: must be at least 1"),
+        (["--run_dir=run", "--text=a box", "--out=picture.txt"], "--out=picture.txt: must end in .png"),
+        (["--run_dir=nowhere", "--text=a box"], "nowhere: not a run directory"),
+        (["--run_dir=run", "--text=a box", "--out=card.yaml/x.png"], "cannot be written"),
+    ],
+)
+def test_sample_refuses(folder, flags, message):
+    before = contents(folder)
+    assert message in refused(run("sample", *flags, cwd=folder))
+    assert contents(folder) == before
+
+
+def test_a_damaged_checkpoint_is_named(folder, shapes_data_dir):
+    shutil.copytree(folder / "run", folder / "damaged")
+    victim = folder / "damaged/checkpoints/ckpt-4.data-00000-of-00001"
+    victim.write_bytes(victim.read_bytes()[:1000])
+    before = contents(folder)
+    flags = ["--config=card.yaml", f"--data_dir={shapes_data_dir}", "--run_dir=damaged", "--steps=6"]
+    assert "ckpt-4: the checkpoint is damaged" in refused(run("train", *flags, cwd=folder))
+    assert "ckpt-4: the checkpoint is damaged" in refused(
+        run("sample", "--run_dir=damaged", "--text=a box", cwd=folder)
+    )
+    assert contents(folder) == before

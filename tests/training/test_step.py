@@ -1,0 +1,186 @@
+"""The step: what it changes, on one replica and on two, at every precision."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from stackgan_tf.training.precision import make_optimizer, minimize
+from stackgan_tf.training.state import TrainState
+from stackgan_tf.training.step import draw_noise, make_train_step
+from tests.conftest import random_batch, tiny_config
+
+FAMILIES = ["v1_stage1", "v1_stage2", "v2"]
+
+
+def train(config, strategy, steps, state=None):
+    """The state after some steps on fixed random data, and the metrics of the last."""
+    state = state or TrainState(config, strategy, steps_per_epoch=10)
+    step = make_train_step(state, strategy, config)
+    data = [random_batch(config, seed) for seed in range(steps)]
+    for batch in data:
+        dataset = tf.data.Dataset.from_tensors(batch)
+        metrics = step(next(iter(strategy.experimental_distribute_dataset(dataset))))
+    return state, {name: float(value) for name, value in metrics.items()}
+
+
+def weights(model):
+    return [np.array(v.value.numpy()) for v in model.variables]
+
+
+def distance(a, b):
+    return max(np.abs(x - y).max() for x, y in zip(weights(a), weights(b), strict=True))
+
+
+@pytest.mark.parametrize(
+    "family, changes",
+    [
+        ("v2", {}),
+        ("v2", {"model": {"conditional": False}, "loss": {"color_weight": 50.0}}),
+        ("v1_stage1", {}),
+        ("v1_stage2", {}),
+    ],
+)
+def test_two_replicas_give_the_weights_of_one(one_replica, two_replicas, family, changes):
+    """Float32, the same global batch, batch norm synchronised. Adam divides by the gradient's own size, so rounding
+    in a gradient near zero moves a weight by up to the rate: the tolerance is 2 % of the way all steps can go."""
+    config = tiny_config(family, **changes, optimizer={"learning_rate": 1e-3})
+    one, one_metrics = train(config, one_replica, 3)
+    two, two_metrics = train(config, two_replicas, 3)
+    for name, value in one_metrics.items():
+        assert two_metrics[name] == pytest.approx(value, rel=2e-4, abs=1e-5), name
+    for a, b in zip(
+        (one.generator, *one.discriminators, one.average),
+        (two.generator, *two.discriminators, two.average),
+        strict=True,
+    ):
+        typical = [np.mean(np.abs(x - y)) for x, y in zip(weights(a), weights(b), strict=True)]
+        assert max(typical) < 0.02 * 3e-3, a.name
+
+
+def test_batch_norm_that_is_not_synchronised_is_seen(one_replica, two_replicas):
+    """The known-bad twin of the test above."""
+    config = tiny_config(optimizer={"learning_rate": 1e-3})
+    good, _ = train(config, one_replica, 3)
+    bad_state = TrainState(config, two_replicas, steps_per_epoch=10)
+    for model in (bad_state.generator, *bad_state.discriminators):
+        for layer in model._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = False
+    bad, _ = train(config, two_replicas, 3, bad_state)
+    typical = [np.mean(np.abs(x - y)) for x, y in zip(weights(good.generator), weights(bad.generator), strict=True)]
+    assert max(typical) > 0.02 * 3e-3
+
+
+def test_noise_differs_between_replicas_and_not_with_their_number(two_replicas):
+    sizes = {"z": 3, "eps": 2}
+    noise = draw_noise(sizes, 4, 7, tf.constant(5, tf.int64))
+    assert {name: tuple(value.shape) for name, value in noise.items()} == {"z": (4, 3), "eps": (4, 2)}
+    assert np.abs(noise["z"][:2] - noise["z"][2:]).min() > 0, "the rows of replica 0 and of replica 1"
+    assert np.abs(noise["z"][:, :2] - noise["eps"]).min() > 0
+    again, later = (draw_noise(sizes, 4, 7, tf.constant(s, tf.int64)) for s in (5, 6))
+    np.testing.assert_array_equal(noise["z"], again["z"])
+    assert np.abs(noise["z"] - later["z"]).min() > 0
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("family", ["v1_stage1", "v2"])
+def test_half_precision_follows_float32(one_replica, family, precision):
+    exact, exact_metrics = train(tiny_config(family), one_replica, 2)
+    half, half_metrics = train(tiny_config(family, train={"precision": precision}), one_replica, 2)
+    for name, value in exact_metrics.items():
+        assert half_metrics[name] == pytest.approx(value, rel=0.1, abs=0.05), name
+    assert all(v.dtype == "float32" for v in half.generator.trainable_variables)
+    assert distance(exact.generator, half.generator) > 0
+
+
+def test_each_network_has_its_own_adam_and_learns(one_replica):
+    config = tiny_config()
+    start = TrainState(config, one_replica, steps_per_epoch=10)
+    end, metrics = train(config, one_replica, 1)
+    optimizers = [end.generator_optimizer, *end.discriminator_optimizers]
+    assert len({id(o) for o in optimizers}) == 3
+    for optimizer in optimizers:
+        assert int(optimizer.iterations) == 1
+        assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (0.5, 0.999, 1e-8)
+    pairs = zip((start.generator, *start.discriminators), (end.generator, *end.discriminators), strict=True)
+    for before, after in pairs:
+        for a, b in zip(before.trainable_variables, after.trainable_variables, strict=True):
+            assert np.any(a.numpy() != b.numpy()), f"{b.path} did not move"
+    assert all(np.isfinite(value) for value in metrics.values())
+
+
+def test_g_is_taught_by_the_updated_d(one_replica):
+    """With D's rate at zero, L_G is what the old D says; else it must differ from it."""
+    config = tiny_config()
+    frozen = TrainState(config, one_replica, steps_per_epoch=10)
+    for optimizer in frozen.discriminator_optimizers:
+        optimizer.learning_rate = 0.0
+    _, old = train(config, one_replica, 1, frozen)
+    _, new = train(config, one_replica, 1)
+    assert old["d0/loss"] == pytest.approx(new["d0/loss"], rel=1e-5)
+    assert abs(old["g/conditional/0"] - new["g/conditional/0"]) > 1e-5
+
+
+def test_the_average_follows_weights_and_statistics(one_replica):
+    config = tiny_config()
+    start = TrainState(config, one_replica, steps_per_epoch=10)
+    assert distance(start.generator, start.average) == 0
+    end, _ = train(config, one_replica, 1)
+    moved = 0
+    for first, live, average in zip(
+        weights(start.generator), weights(end.generator), weights(end.average), strict=True
+    ):
+        np.testing.assert_allclose(average, 0.9 * first + 0.1 * live, atol=1e-6)
+        moved += np.any(first != live)
+    assert moved == len(start.generator.variables), "batch norm's statistics move as well"
+
+
+def test_stage2_leaves_stage1_alone(one_replica):
+    config = tiny_config("v1_stage2")
+    start = TrainState(config, one_replica, steps_per_epoch=10)
+    end, _ = train(config, one_replica, 1)
+    before, after = start.generator.stage1, end.generator.stage1
+    for a, b in zip(before.trainable_variables, after.trainable_variables, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_a_float16_overflow_on_any_replica_skips_the_step_on_all(two_replicas):
+    """Keras' own wrapper looks at the first replica only; see `minimize`."""
+    for bad_replica in (0, 1):
+        with two_replicas.scope():
+            variable = keras.Variable(1.0, name="w")
+            optimizer = make_optimizer(tiny_config().optimizer, "mixed_float16", 1)
+            optimizer.build([variable])
+        scale = float(optimizer.dynamic_scale)
+
+        def replica_step(bad_replica=bad_replica, variable=variable, optimizer=optimizer):
+            index = tf.distribute.get_replica_context().replica_id_in_sync_group
+            factor = tf.where(tf.equal(index, bad_replica), np.float32(np.inf), np.float32(1))
+            with tf.GradientTape() as tape:
+                loss = variable.value * factor
+                minimize(optimizer, loss, tape, [variable])
+
+        tf.function(lambda step=replica_step: two_replicas.run(step))()
+        copies = [float(v) for v in two_replicas.experimental_local_results(variable.value)]
+        assert copies == [1.0, 1.0] and float(optimizer.dynamic_scale) == scale / 2
+
+
+def test_float16_updates_are_sums_over_the_replicas(two_replicas):
+    with two_replicas.scope():
+        variable = keras.Variable(1.0, name="w")
+        optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1))
+        optimizer.build([variable])
+
+    def replica_step():
+        with tf.GradientTape() as tape:
+            minimize(optimizer, variable.value * 2.0, tape, [variable])
+
+    tf.function(lambda: two_replicas.run(replica_step))()
+    assert float(variable.numpy()) == pytest.approx(1 - 0.1 * (2 + 2))
+
+
+def test_the_rate_is_halved_by_epochs():
+    config = tiny_config(optimizer={"halve_every_epochs": 2}).optimizer
+    schedule = make_optimizer(config, "float32", steps_per_epoch=10)._learning_rate
+    assert [float(schedule(step)) for step in (0, 19, 20, 40)] == pytest.approx([2e-4, 2e-4, 1e-4, 5e-5])
