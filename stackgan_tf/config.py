@@ -62,7 +62,8 @@ class LossConfig:
 class OptimizerConfig:
     """Adam, one for G and one for each D."""
 
-    learning_rate: float = 2e-4
+    generator_learning_rate: float = 2e-4
+    discriminator_learning_rate: float = 2e-4
     beta_1: float = 0.5
     beta_2: float = 0.999
     halve_every_epochs: int = 0  # 0: constant
@@ -257,7 +258,8 @@ def _validate(config: Config) -> None:
     require("train.checkpoint_every_steps", train.checkpoint_every_steps >= 1, "at least 1")
     require("model.residual_blocks", model.residual_blocks >= 0, "at least 0")
     require("optimizer.halve_every_epochs", config.optimizer.halve_every_epochs >= 0, "at least 0")
-    require("optimizer.learning_rate", config.optimizer.learning_rate > 0, "above 0")
+    for name in ("optimizer.generator_learning_rate", "optimizer.discriminator_learning_rate"):
+        require(name, flat[name] > 0, "above 0")
     for name in ("optimizer.beta_1", "optimizer.beta_2", "train.ema_decay"):
         require(name, 0 <= flat[name] < 1, "from 0 to below 1")
     for name in (

@@ -1,5 +1,6 @@
 """How every `python -m` program starts and ends: one line and exit code 2 for a user's mistake."""
 
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -11,15 +12,33 @@ from stackgan_tf.errors import UserError
 
 def run(main: Callable[[], int | None]) -> None:
     """Parses the flags, calls `main` and exits with what it returns."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes about its own build
     logging.set_verbosity(logging.INFO)
+    logging.get_absl_handler().addFilter(_is_ours_or_serious)
     app.run(lambda _: _guarded(main), flags_parser=_parse)
+
+
+def load_tensorflow() -> None:
+    """Imports TensorFlow without the lines on its own build that it writes before any log level holds."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        importlib.import_module("tensorflow")
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
 
 
 def fail(message: str) -> None:
     """Ends the program with one line and exit code 2."""
     sys.stderr.write(f"error: {' '.join(message.split())}\n")
     sys.exit(2)
+
+
+def _is_ours_or_serious(record: logging.logging.LogRecord) -> bool:
+    return "stackgan_tf" in record.pathname or record.levelno >= logging.logging.WARNING
 
 
 def _guarded(main: Callable[[], int | None]) -> int | None:

@@ -34,6 +34,7 @@ def main() -> int:
     if out.suffix.lower() not in IMAGE_SUFFIXES:
         raise UserError(f"--out={out}: must end in {', '.join(IMAGE_SUFFIXES)}")
 
+    program.load_tensorflow()
     from stackgan_tf.generation import load_generator
     from stackgan_tf.grids import caption_grid
 

@@ -49,6 +49,7 @@ def main() -> int:
     if FLAGS.dry_run:
         return _dry_run(config)
 
+    program.load_tensorflow()
     from stackgan_tf.data.prepare import prepare
     from stackgan_tf.training.run import check_run_dir, train
 
@@ -73,6 +74,7 @@ def _card() -> Path:
 
 
 def _dry_run(config: Config) -> int:
+    program.load_tensorflow()
     import tensorflow as tf
 
     from stackgan_tf import networks

@@ -19,7 +19,7 @@ def test_the_defaults_are_the_published_v2():
 
 
 def test_dump_and_read_again_is_the_same():
-    config = configs.from_dict({"model": {"gf": 16}, "optimizer": {"learning_rate": 3e-4}})
+    config = configs.from_dict({"model": {"gf": 16}, "optimizer": {"generator_learning_rate": 3e-4}})
     assert configs.from_dict(yaml.safe_load(configs.dump(config))) == config
 
 
@@ -45,8 +45,8 @@ def test_any_number_of_branches(branches, scales):
 def test_an_override_is_typed(tmp_path):
     card = tmp_path / "card.yaml"
     card.write_text("model: {gf: 8}\n")
-    config = configs.load(card, ["model.gf=16", "optimizer.learning_rate=1e-3", "loss.joint=false"])
-    assert config.model.gf == 16 and config.optimizer.learning_rate == 1e-3 and config.loss.joint is False
+    config = configs.load(card, ["model.gf=16", "optimizer.generator_learning_rate=1e-3", "loss.joint=false"])
+    assert config.model.gf == 16 and config.optimizer.generator_learning_rate == 1e-3 and config.loss.joint is False
 
 
 @pytest.mark.parametrize(

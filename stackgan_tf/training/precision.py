@@ -8,12 +8,14 @@ import tensorflow as tf
 from stackgan_tf.config import OptimizerConfig
 
 
-def make_optimizer(config: OptimizerConfig, precision: str, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+def make_optimizer(
+    config: OptimizerConfig, learning_rate: float, precision: str, steps_per_epoch: int
+) -> keras.optimizers.Optimizer:
     """Adam; the rate is halved every `halve_every_epochs`; float16 scales its losses dynamically.
 
     Source: StackGAN section 4.1 and StackGAN++ section 5.1; released code of both, epsilon 1e-8.
     """
-    rate: float | keras.optimizers.schedules.LearningRateSchedule = config.learning_rate
+    rate: float | keras.optimizers.schedules.LearningRateSchedule = learning_rate
     if config.halve_every_epochs:
         steps = config.halve_every_epochs * steps_per_epoch
         rate = keras.optimizers.schedules.ExponentialDecay(rate, steps, 0.5, staircase=True)

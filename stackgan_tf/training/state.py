@@ -24,8 +24,12 @@ class TrainState(tf.Module):
             self.generator, self.discriminators = networks.build(config, precision)
             self.average = networks.build_generator(config, precision)
             copy_weights(self.average, self.generator)
-            self.generator_optimizer, *self.discriminator_optimizers = [
-                _optimizer_for(model, config, steps_per_epoch) for model in (self.generator, *self.discriminators)
+            self.generator_optimizer = _optimizer_for(
+                self.generator, config, config.optimizer.generator_learning_rate, steps_per_epoch
+            )
+            self.discriminator_optimizers = [
+                _optimizer_for(d, config, config.optimizer.discriminator_learning_rate, steps_per_epoch)
+                for d in self.discriminators
             ]
             self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         if strategy.num_replicas_in_sync > 1:
@@ -44,7 +48,9 @@ class TrainState(tf.Module):
         )
 
 
-def _optimizer_for(model: keras.Model, config: Config, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    optimizer = make_optimizer(config.optimizer, config.train.precision, steps_per_epoch)
+def _optimizer_for(
+    model: keras.Model, config: Config, learning_rate: float, steps_per_epoch: int
+) -> keras.optimizers.Optimizer:
+    optimizer = make_optimizer(config.optimizer, learning_rate, config.train.precision, steps_per_epoch)
     optimizer.build(model.trainable_variables)
     return optimizer

@@ -10,7 +10,7 @@ from stackgan_tf.training.state import TrainState
 from stackgan_tf.training.step import draw_noise, make_train_step
 from tests.conftest import random_batch, tiny_config
 
-FAMILIES = ["v1_stage1", "v1_stage2", "v2"]
+FAST = {"generator_learning_rate": 1e-3, "discriminator_learning_rate": 1e-3}
 
 
 def train(config, strategy, steps, state=None):
@@ -44,7 +44,7 @@ def distance(a, b):
 def test_two_replicas_give_the_weights_of_one(one_replica, two_replicas, family, changes):
     """Float32, the same global batch, batch norm synchronised. Adam divides by the gradient's own size, so rounding
     in a gradient near zero moves a weight by up to the rate: the tolerance is 2 % of the way all steps can go."""
-    config = tiny_config(family, **changes, optimizer={"learning_rate": 1e-3})
+    config = tiny_config(family, **changes, optimizer=FAST)
     one, one_metrics = train(config, one_replica, 3)
     two, two_metrics = train(config, two_replicas, 3)
     for name, value in one_metrics.items():
@@ -60,7 +60,7 @@ def test_two_replicas_give_the_weights_of_one(one_replica, two_replicas, family,
 
 def test_batch_norm_that_is_not_synchronised_is_seen(one_replica, two_replicas):
     """The known-bad twin of the test above."""
-    config = tiny_config(optimizer={"learning_rate": 1e-3})
+    config = tiny_config(optimizer=FAST)
     good, _ = train(config, one_replica, 3)
     bad_state = TrainState(config, two_replicas, steps_per_epoch=10)
     for model in (bad_state.generator, *bad_state.discriminators):
@@ -150,7 +150,7 @@ def test_a_float16_overflow_on_any_replica_skips_the_step_on_all(two_replicas):
     for bad_replica in (0, 1):
         with two_replicas.scope():
             variable = keras.Variable(1.0, name="w")
-            optimizer = make_optimizer(tiny_config().optimizer, "mixed_float16", 1)
+            optimizer = make_optimizer(tiny_config().optimizer, 1e-3, "mixed_float16", 1)
             optimizer.build([variable])
         scale = float(optimizer.dynamic_scale)
 
@@ -182,5 +182,5 @@ def test_float16_updates_are_sums_over_the_replicas(two_replicas):
 
 def test_the_rate_is_halved_by_epochs():
     config = tiny_config(optimizer={"halve_every_epochs": 2}).optimizer
-    schedule = make_optimizer(config, "float32", steps_per_epoch=10)._learning_rate
+    schedule = make_optimizer(config, 2e-4, "float32", steps_per_epoch=10)._learning_rate
     assert [float(schedule(step)) for step in (0, 19, 20, 40)] == pytest.approx([2e-4, 2e-4, 1e-4, 5e-5])
