@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from stackgan_tf.errors import UserError
-from stackgan_tf.training.state import TrainState
+from stackgan_tf.training.state import TrainState, variables_by_path
 
 FOLDER = "checkpoints"
 
@@ -69,7 +69,7 @@ def restore_average(generator: keras.Model, run_dir: Path) -> int:
     path = latest(run_dir)
     if path is None:
         raise UserError(f"{run_dir}: has no checkpoint yet; let python -m stackgan_tf.train save one")
-    _read(tf.train.Checkpoint(average=generator), path, complete=False)
+    _read(tf.train.Checkpoint(average=variables_by_path(generator)), path, complete=False)
     return checkpoint_step(path)
 
 
@@ -79,7 +79,7 @@ def _read(checkpoint: tf.train.Checkpoint, path: str, complete: bool) -> None:
         status.assert_consumed() if complete else status.assert_existing_objects_matched().expect_partial()
     except AssertionError:
         raise UserError(f"{path}: is the checkpoint of another network than config.yaml describes") from None
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except (tf.errors.OpError, ValueError, IndexError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{path}: the checkpoint is damaged ({reason}); move its files away and write the name of an older one "

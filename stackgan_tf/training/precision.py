@@ -19,8 +19,8 @@ def make_optimizer(
     if config.halve_every_epochs:
         steps = config.halve_every_epochs * steps_per_epoch
         rate = keras.optimizers.schedules.ExponentialDecay(rate, steps, 0.5, staircase=True)
-    adam = keras.optimizers.Adam(rate, config.beta_1, config.beta_2, epsilon=1e-8)
-    return keras.optimizers.LossScaleOptimizer(adam) if precision == "mixed_float16" else adam
+    adam = keras.optimizers.Adam(rate, config.beta_1, config.beta_2, epsilon=1e-8, name="adam")
+    return keras.optimizers.LossScaleOptimizer(adam, name="loss_scale") if precision == "mixed_float16" else adam
 
 
 def minimize(

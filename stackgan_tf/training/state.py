@@ -37,15 +37,26 @@ class TrainState(tf.Module):
                 synchronize_batch_norm(model)
 
     def checkpoint(self) -> tf.train.Checkpoint:
-        """What is saved: everything above."""
+        """What is saved: every variable of everything above."""
         return tf.train.Checkpoint(
-            generator=self.generator,
-            discriminators=list(self.discriminators),
-            average=self.average,
-            generator_optimizer=self.generator_optimizer,
-            discriminator_optimizers=self.discriminator_optimizers,
+            generator=variables_by_path(self.generator),
+            discriminators=[variables_by_path(d) for d in self.discriminators],
+            average=variables_by_path(self.average),
+            generator_optimizer=variables_by_path(self.generator_optimizer),
+            discriminator_optimizers=[variables_by_path(o) for o in self.discriminator_optimizers],
             step=self.step,
         )
+
+
+def variables_by_path(part: keras.Model | keras.optimizers.Optimizer) -> dict[str, tf.Variable]:
+    """Every variable under its name, to be saved.
+
+    `tf.train.Checkpoint(model)` leaves out, without a word, the layers that a Keras 3 model keeps in lists.
+    """
+    variables = {v.path: v.value for v in part.variables}
+    if len(variables) != len(part.variables):
+        raise ValueError(f"{part.name}: two variables of one name")
+    return variables
 
 
 def _optimizer_for(

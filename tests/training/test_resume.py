@@ -44,6 +44,15 @@ def test_four_steps_are_two_and_two(tmp_path, one_replica, family, precision):
         np.testing.assert_array_equal(a, b)
 
 
+def test_every_variable_is_in_the_file(tmp_path, one_replica):
+    config = tiny_config()
+    state = TrainState(config, one_replica, 10)
+    Checkpoints(tmp_path, state, keep=1).save()
+    saved = tf.train.list_variables(checkpoint.latest(tmp_path))
+    count = sum(name.endswith("VARIABLE_VALUE") for name, _ in saved)
+    assert count == len(everything(state)) + 1  # and the checkpoint's own save counter
+
+
 def test_forgetting_the_optimizers_is_seen(tmp_path, one_replica):
     """The known-bad twin: networks alone do not continue the run."""
     config = tiny_config("v1_stage1")

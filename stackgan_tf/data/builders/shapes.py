@@ -84,7 +84,15 @@ def draw(attributes: Attributes, row: str, column: str, rng: random.Random) -> I
         pen.rectangle((left + inset, top + inset, right - inset, bottom - inset), fill=color)
     else:
         pen.polygon(((left, bottom), (right, bottom), ((left + right) / 2, top)), fill=color)
-    return image.resize((SIDE, SIDE), Image.Resampling.BOX)
+    return _lit(image.resize((SIDE, SIDE), Image.Resampling.BOX), rng)
+
+
+def _lit(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Light from a random side."""
+    direction, strength, tint = rng.uniform(0, 2 * math.pi), rng.uniform(0, 25), [rng.gauss(0, 8) for _ in range(3)]
+    y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
+    light = strength * (math.cos(direction) * x + math.sin(direction) * y)
+    return Image.fromarray(np.clip(np.asarray(image) + light[..., None] + tint, 0, 255).astype(np.uint8))
 
 
 def captions(attributes: Attributes, row: str, column: str, rng: random.Random) -> list[str]:
