@@ -70,7 +70,7 @@ def make_train_step(state: TrainState, strategy: tf.distribute.Strategy, config:
             minimize(state.generator_optimizer, loss, tape, variables)
         return metrics | {f"g/{name}": value for name, value in terms.items()} | {"g/loss": loss}
 
-    @tf.function
+    @tf.function(autograph=False)
     def train_step(batch: Batch) -> Metrics:
         noise = draw_noise(generator.noise_sizes, train.batch_size, train.seed, state.step)
         metrics = strategy.run(replica_step, args=(batch, noise))

@@ -19,7 +19,7 @@ def pictures(count):
 
 def test_held_out_combinations_keep_every_pair_in_training():
     train = [c for c in shapes.COMBINATIONS if not shapes.is_held_out(c)]
-    assert len(shapes.COMBINATIONS) == 504 and len(train) == 402
+    assert len(shapes.COMBINATIONS) == 270 and len(train) == 216
     for i, j in itertools.combinations(range(4), 2):
         assert {(c[i], c[j]) for c in train} == {(c[i], c[j]) for c in shapes.COMBINATIONS}
 
@@ -31,7 +31,7 @@ def test_every_caption_names_the_four_attributes():
             assert attributes.color in caption and attributes.background in caption
             assert any(word in caption for word in shapes.SHAPES[attributes.shape])
             assert any(word in caption for word in shapes.SIZES[attributes.size])
-            assert "{" not in caption and " a orange" not in f" {caption}"
+            assert "{" not in caption
 
 
 @pytest.mark.parametrize(

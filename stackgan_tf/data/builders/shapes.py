@@ -15,29 +15,23 @@ from stackgan_tf.errors import UserError
 
 SIDE = 64  # pixels
 COLORS = {
-    "red": (220, 30, 30),
-    "orange": (250, 150, 20),
-    "yellow": (250, 240, 50),
-    "green": (20, 150, 40),
-    "blue": (30, 60, 220),
-    "purple": (150, 40, 180),
-    "white": (250, 250, 250),
-    "black": (10, 10, 10),
+    "red": (220, 40, 40),
+    "green": (30, 150, 50),
+    "blue": (40, 70, 220),
+    "yellow": (240, 220, 50),
+    "white": (235, 235, 235),
+    "black": (25, 25, 25),
 }
 SHAPES = {"circle": ("circle", "disc"), "square": ("square", "box"), "triangle": ("triangle",)}
 EXTENTS = {"small": 0.25, "medium": 0.42, "large": 0.62}  # side of the bounding box in sides of the image
-SIZES = {
-    "small": ("small", "tiny", "little"),
-    "medium": ("medium", "medium-sized"),
-    "large": ("large", "big", "huge"),
-}
+SIZES = {"small": ("small", "tiny"), "medium": ("medium", "medium-sized"), "large": ("large", "big")}
 ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "middle", "right")
 TEMPLATES = (
     "a {size} {color} {shape} on a {background} background",
     "a {background} background with a {size} {color} {shape} {position}",
-    "there is a {size} {color} {shape} {position} of a {background} picture",
-    "the {shape} is {color} and {size}, and everything behind it is {background}",
-    "this picture shows a {color} {shape} that is {size}, in front of {background}",
+    "there is a {size} {color} {shape} {position}, and the picture has a {background} background",
+    "this picture shows one {color} {shape} that is {size}, before a {background} background",
+    "on a {background} background you see a {color} {shape}, {size} and {position}",
 )
 
 
@@ -105,7 +99,7 @@ def captions(attributes: Attributes, row: str, column: str, rng: random.Random) 
             shape=rng.choice(SHAPES[attributes.shape]),
             background=attributes.background,
             position=place,
-        ).replace("a orange", "an orange")
+        )
         for template in TEMPLATES
     ]
 
@@ -117,10 +111,10 @@ class Shapes(CaptionedImages):
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "8 colours, 3 shapes, 3 sizes, 9 positions."}
+    RELEASE_NOTES = {"1.0.0": "6 colours, 3 shapes, 3 sizes, 9 positions."}
     IMAGE_FORMAT = "png"
     CLASSES = tuple("-".join(attributes) for attributes in COMBINATIONS)
-    IMAGES_PER_COMBINATION = {"train": 20, "test": 5}
+    IMAGES_PER_COMBINATION = {"train": 36, "test": 5}
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         if self.source_dir is not None:
