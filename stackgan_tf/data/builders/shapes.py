@@ -23,7 +23,7 @@ COLORS = {
     "black": (25, 25, 25),
 }
 SHAPES = {"circle": ("circle", "disc"), "square": ("square", "box"), "triangle": ("triangle",)}
-EXTENTS = {"small": 0.25, "medium": 0.42, "large": 0.62}  # side of the bounding box in sides of the image
+EXTENTS = {"small": 0.32, "medium": 0.5, "large": 0.78}  # side of the bounding box in sides of the image
 SIZES = {"small": ("small", "tiny"), "medium": ("medium", "medium-sized"), "large": ("large", "big")}
 ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "middle", "right")
 TEMPLATES = (
