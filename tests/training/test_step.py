@@ -10,6 +10,7 @@ from stackgan_tf.training.state import TrainState
 from stackgan_tf.training.step import draw_noise, make_train_step
 from tests.conftest import random_batch, tiny_config
 
+ONE_BRANCH = {"branches": 1}
 FAST = {"generator_learning_rate": 1e-3, "discriminator_learning_rate": 1e-3}
 
 
@@ -42,13 +43,14 @@ def distance(a, b):
     ],
 )
 def test_two_replicas_give_the_weights_of_one(one_replica, two_replicas, family, changes):
-    """Float32, the same global batch, batch norm synchronised. Adam divides by the gradient's own size, so rounding
-    in a gradient near zero moves a weight by up to the rate: the tolerance is 2 % of the way all steps can go."""
+    """Float32, the same global batch, batch norm synchronised: losses of the third step to 1e-3, and of each weight
+    tensor the mean difference below 2 % of the way that all steps can go. Not closer, because Adam divides by the
+    gradient's own size: rounding in a gradient near zero moves a weight by up to the rate."""
     config = tiny_config(family, **changes, optimizer=FAST)
     one, one_metrics = train(config, one_replica, 3)
     two, two_metrics = train(config, two_replicas, 3)
     for name, value in one_metrics.items():
-        assert two_metrics[name] == pytest.approx(value, rel=2e-4, abs=1e-5), name
+        assert two_metrics[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
     for a, b in zip(
         (one.generator, *one.discriminators, one.average),
         (two.generator, *two.discriminators, two.average),
@@ -60,7 +62,7 @@ def test_two_replicas_give_the_weights_of_one(one_replica, two_replicas, family,
 
 def test_batch_norm_that_is_not_synchronised_is_seen(one_replica, two_replicas):
     """The known-bad twin of the test above."""
-    config = tiny_config(optimizer=FAST)
+    config = tiny_config("v1_stage1", optimizer=FAST)
     good, _ = train(config, one_replica, 3)
     bad_state = TrainState(config, two_replicas, steps_per_epoch=10)
     for model in (bad_state.generator, *bad_state.discriminators):
@@ -86,8 +88,9 @@ def test_noise_differs_between_replicas_and_not_with_their_number(two_replicas):
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("family", ["v1_stage1", "v2"])
 def test_half_precision_follows_float32(one_replica, family, precision):
-    exact, exact_metrics = train(tiny_config(family), one_replica, 2)
-    half, half_metrics = train(tiny_config(family, train={"precision": precision}), one_replica, 2)
+    exact, exact_metrics = train(tiny_config(family, model=ONE_BRANCH), one_replica, 2)
+    config = tiny_config(family, model=ONE_BRANCH, train={"precision": precision})
+    half, half_metrics = train(config, one_replica, 2)
     for name, value in exact_metrics.items():
         assert half_metrics[name] == pytest.approx(value, rel=0.1, abs=0.05), name
     assert all(v.dtype == "float32" for v in half.generator.trainable_variables)
@@ -112,7 +115,7 @@ def test_each_network_has_its_own_adam_and_learns(one_replica):
 
 def test_g_is_taught_by_the_updated_d(one_replica):
     """With D's rate at zero, L_G is what the old D says; else it must differ from it."""
-    config = tiny_config()
+    config = tiny_config(model=ONE_BRANCH)
     frozen = TrainState(config, one_replica, steps_per_epoch=10)
     for optimizer in frozen.discriminator_optimizers:
         optimizer.learning_rate = 0.0
@@ -123,7 +126,7 @@ def test_g_is_taught_by_the_updated_d(one_replica):
 
 
 def test_the_average_follows_weights_and_statistics(one_replica):
-    config = tiny_config()
+    config = tiny_config(model=ONE_BRANCH)
     start = TrainState(config, one_replica, steps_per_epoch=10)
     assert distance(start.generator, start.average) == 0
     end, _ = train(config, one_replica, 1)
