@@ -32,6 +32,7 @@ class CaptionedImages(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     IMAGE_FORMAT = "jpeg"
     CLASSES: Sequence[str] = ()
+    READS_SOURCE = True  # has files of the user's to read
 
     def __init__(self, *, source_dir: Path | None = None, skip_broken: bool = False, **kwargs: Any) -> None:
         self.source_dir = source_dir

@@ -28,7 +28,10 @@ def prepare(
     source_dir = source_dir and source_dir.expanduser().resolve()
     if source_dir is not None and not source_dir.is_dir():
         raise UserError(f"--source_dir={source_dir}: no such folder")
-    builder = tfds.builder_cls(dataset)(
+    builder_class = tfds.builder_cls(dataset)
+    if source_dir is not None and not builder_class.READS_SOURCE:
+        raise UserError(f"--source_dir={source_dir}: {dataset} draws its own images; leave the flag out")
+    builder = builder_class(
         data_dir=str(data_dir.expanduser()),
         file_format="array_record",
         source_dir=source_dir,

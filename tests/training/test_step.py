@@ -44,7 +44,7 @@ def distance(a, b):
 )
 def test_two_replicas_give_the_weights_of_one(one_replica, two_replicas, family, changes):
     """Float32, the same global batch, batch norm synchronised: losses of the third step to 1e-3, and of each weight
-    tensor the mean difference below 2 % of the way that all steps can go. Not closer, because Adam divides by the
+    tensor the mean difference below 5 % of the way that all steps can go. Not closer, because Adam divides by the
     gradient's own size: rounding in a gradient near zero moves a weight by up to the rate."""
     config = tiny_config(family, **changes, optimizer=FAST)
     one, one_metrics = train(config, one_replica, 3)
@@ -57,7 +57,7 @@ def test_two_replicas_give_the_weights_of_one(one_replica, two_replicas, family,
         strict=True,
     ):
         typical = [np.mean(np.abs(x - y)) for x, y in zip(weights(a), weights(b), strict=True)]
-        assert max(typical) < 0.02 * 3e-3, a.name
+        assert max(typical) < 0.05 * 3e-3, a.name
 
 
 def test_batch_norm_that_is_not_synchronised_is_seen(one_replica, two_replicas):
@@ -71,7 +71,7 @@ def test_batch_norm_that_is_not_synchronised_is_seen(one_replica, two_replicas):
                 layer.synchronized = False
     bad, _ = train(config, two_replicas, 3, bad_state)
     typical = [np.mean(np.abs(x - y)) for x, y in zip(weights(good.generator), weights(bad.generator), strict=True)]
-    assert max(typical) > 0.02 * 3e-3
+    assert max(typical) > 0.05 * 3e-3
 
 
 def test_noise_differs_between_replicas_and_not_with_their_number(two_replicas):
@@ -155,7 +155,7 @@ def test_a_float16_overflow_on_any_replica_skips_the_step_on_all(two_replicas):
             variable = keras.Variable(1.0, name="w")
             optimizer = make_optimizer(tiny_config().optimizer, 1e-3, "mixed_float16", 1)
             optimizer.build([variable])
-        scale = float(optimizer.dynamic_scale)
+        scale = float(optimizer.dynamic_scale.numpy())
 
         def replica_step(bad_replica=bad_replica, variable=variable, optimizer=optimizer):
             index = tf.distribute.get_replica_context().replica_id_in_sync_group
@@ -165,8 +165,8 @@ def test_a_float16_overflow_on_any_replica_skips_the_step_on_all(two_replicas):
                 minimize(optimizer, loss, tape, [variable])
 
         tf.function(lambda step=replica_step: two_replicas.run(step))()
-        copies = [float(v) for v in two_replicas.experimental_local_results(variable.value)]
-        assert copies == [1.0, 1.0] and float(optimizer.dynamic_scale) == scale / 2
+        copies = [float(v.numpy()) for v in variable.value.values]
+        assert copies == [1.0, 1.0] and float(optimizer.dynamic_scale.numpy()) == scale / 2
 
 
 def test_float16_updates_are_sums_over_the_replicas(two_replicas):

@@ -11,7 +11,6 @@ import tensorflow_datasets as tfds
 from PIL import Image, ImageDraw
 
 from stackgan_tf.data.captioned import CaptionedImages
-from stackgan_tf.errors import UserError
 
 SIDE = 64  # pixels
 COLORS = {
@@ -113,12 +112,11 @@ class Shapes(CaptionedImages):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "6 colours, 3 shapes, 3 sizes, 9 positions."}
     IMAGE_FORMAT = "png"
+    READS_SOURCE = False
     CLASSES = tuple("-".join(attributes) for attributes in COMBINATIONS)
     IMAGES_PER_COMBINATION = {"train": 36, "test": 5}
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
-        if self.source_dir is not None:
-            raise UserError(f"--source_dir={self.source_dir}: shapes draws its own images; leave the flag out")
         return {split: self._generate_examples(split) for split in self.IMAGES_PER_COMBINATION}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
