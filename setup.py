@@ -15,7 +15,8 @@ class BuildWithConfigs(build_py):
     def run(self) -> None:
         super().run()
         if not self.editable_mode:
-            shutil.copytree(ROOT / "configs", Path(self.build_lib) / "stackgan_tf/configs", dirs_exist_ok=True)
+            cards = Path(self.build_lib) / "stackgan_tf/configs"
+            shutil.copytree(ROOT / "configs", cards, ignore=shutil.ignore_patterns("pictures"), dirs_exist_ok=True)
 
 
 TEST = ["pytest>=8"]
