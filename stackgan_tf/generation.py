@@ -42,7 +42,7 @@ class TextToImage:
             rows = range(start, min(start + batch_size, count))
             noise = self._noise(seed, rows)
             conditions = {} if embeddings is None else {"text_embedding": embeddings[rows.start : rows.stop]}
-            outputs = self._draw(noise.pop("z"), **conditions, **noise)
+            outputs = self._draw(**noise, **conditions)
             for images, scale in zip(outputs.images, drawn, strict=True):
                 scale.append(np.rint((images.numpy() + 1) * 127.5).astype(np.uint8))
         return {side: np.concatenate(scale) for side, scale in zip(self.config.scales, drawn, strict=True)}

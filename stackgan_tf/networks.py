@@ -40,7 +40,7 @@ def build_generator(config: Config, precision: str = "float32") -> keras.Model:
     inputs = {name: np.zeros((1, size), np.float32) for name, size in generator.noise_sizes.items()}
     if m.conditional:
         inputs["text_embedding"] = np.zeros((1, config.data.text_size), np.float32)
-    generator(inputs.pop("z"), **inputs)
+    generator(**inputs)
     return generator
 
 

@@ -61,7 +61,7 @@ def make_train_step(state: TrainState, strategy: tf.distribute.Strategy, config:
         metrics: Metrics = {}
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([v.value for v in variables])
-            outputs = generator(noise["z"], **text, **{k: v for k, v in noise.items() if k != "z"}, training=True)
+            outputs = generator(**noise, **text, training=True)
             with tape.stop_recording():
                 for i in range(len(state.discriminators)):
                     metrics |= update_discriminator(i, batch, outputs)
