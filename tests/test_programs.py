@@ -107,7 +107,7 @@ def test_dry_run_prints_and_leaves_nothing(tmp_path):
     result = run("train", "--dataset=shapes", "--set", "model.gf=16", "--dry_run", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert yaml.safe_load(result.stdout)["model"]["gf"] == 16
-    assert "# generator: " in result.stdout and "# discriminator_64: " in result.stdout
+    assert "# generator: " in result.stdout and "# discriminator_16: " in result.stdout
     assert not list(tmp_path.iterdir())
 
 
