@@ -17,6 +17,7 @@ from stackgan_tf.errors import UserError
 
 FAMILIES = ("v1_stage1", "v1_stage2", "v2")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+DISCRIMINATOR_NORMS = ("batch", "layer")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class ModelConfig:
     base_size: int = 64  # side of the coarsest image; 64 as published
     gf: int = 64
     df: int = 64
+    discriminator_norm: str = "batch"  # as published; layer keeps D from judging a batch as a whole (layers.NORMS)
     noise_size: int = 100  # Z
     condition_size: int = 128  # E
     residual_blocks: int = 2  # R_NUM, before each refinement (v2) or in Stage-II (v1)
@@ -52,6 +54,7 @@ class LossConfig:
     """Weights of the terms that are not adversarial."""
 
     joint: bool = True  # v2 with text: JCU, each D judges with and without the text
+    detach_condition: bool = False  # v2: L_G does not reach mu through D; so in v1 always, in v2 as released never
     kl_weight: float = 2.0
     color_weight: float = 0.0  # alpha; 50 for the unconditional task
     color_mean_weight: float = 1.0  # lambda_1
@@ -240,6 +243,8 @@ def _validate(config: Config) -> None:
     require("model.branches", 1 <= model.branches <= 5, "from 1 to 5")
     base = model.base_size
     require("model.base_size", 8 <= base <= 1024 and base & (base - 1) == 0, "a power of two from 8 to 1024")
+    norms = DISCRIMINATOR_NORMS
+    require("model.discriminator_norm", model.discriminator_norm in norms, f"one of {', '.join(norms)}")
     require("model.conditional", model.conditional or model.family == "v2", f"true for {model.family}")
     require("train.precision", train.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
     for name in ("model.gf", "model.df"):

@@ -57,6 +57,7 @@ def build(config: Config, precision: str = "float32") -> Networks:
             or (not first_generation and (config.loss.joint or not m.conditional)),
             condition_first=not first_generation,
             initializer=v1.INITIALIZER if first_generation else "orthogonal",
+            norm=m.discriminator_norm,
             dtype=precision,
             name=f"discriminator_{size}",
         )

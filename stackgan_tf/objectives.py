@@ -114,8 +114,8 @@ def generator_terms(discriminators: tuple[Discriminator, ...], outputs: Generato
     Source: StackGAN equation (4), StackGAN++ equations (5) and (7), L_C of section 4.3.
     """
     condition = outputs.mu
-    if config.model.family != "v2" and condition is not None:
-        condition = ops.stop_gradient(condition)  # as the released v1; v2 lets D teach the condition
+    if condition is not None and (config.loss.detach_condition or config.model.family != "v2"):
+        condition = ops.stop_gradient(condition)  # the words that D does not use yet would fade from mu
     judged = outputs.images[-len(discriminators) :]
     terms = {}
     for i, (d, images) in enumerate(zip(discriminators, judged, strict=True)):

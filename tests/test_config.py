@@ -58,6 +58,7 @@ def test_an_override_is_typed(tmp_path):
         ({"model": {"gf": True}}, "model.gf=True: must be of type int"),
         ({"model": {"gf": 2.5}}, "model.gf=2.5: must be of type int"),
         ({"model": {"family": "v3"}}, "model.family='v3': must be one of"),
+        ({"model": {"discriminator_norm": "group"}}, "model.discriminator_norm='group': must be one of batch, layer"),
         ({"model": {"branches": 6}}, "model.branches=6: must be from 1 to 5"),
         ({"model": {"base_size": 48}}, "model.base_size=48: must be a power of two"),
         ({"model": {"branches": 5, "gf": 8}}, "model.gf=8: must be wide enough"),

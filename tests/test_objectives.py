@@ -64,10 +64,13 @@ def test_pairs_of_one_class_do_not_count():
     assert terms["mismatched"].numpy()[1] == 0 and terms["mismatched"].numpy()[0] > 0
 
 
-@pytest.mark.parametrize("family, reaches", [("v2", True), ("v1_stage1", False)])
-def test_who_teaches_the_condition(family, reaches):
-    """v2's D teaches mu through the condition it reads in the G step; v1 detaches it."""
-    config = tiny_config(family)
+@pytest.mark.parametrize(
+    "family, changes, reaches",
+    [("v2", {}, True), ("v2", {"loss": {"detach_condition": True}}, False), ("v1_stage1", {}, False)],
+)
+def test_who_teaches_the_condition(family, changes, reaches):
+    """v2's D teaches mu through the condition it reads in the G step, unless detached; v1 always detaches it."""
+    config = tiny_config(family, **changes)
     generator, discriminators = networks.build(config)
     rng = np.random.default_rng(0)
     inputs = {k: rng.standard_normal((4, s)).astype(np.float32) for k, s in generator.noise_sizes.items()}

@@ -1,7 +1,5 @@
 """Batches: which image, which sentence, which mismatched pair. Batch number n is a pure function of (seed, n)."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import tensorflow as tf
 
@@ -125,9 +123,3 @@ def _next_pair_weight(labels: tf.Tensor) -> tf.Tensor:
     differs = tf.cast(labels[:-1] != labels[1:], tf.float32)
     weight = tf.concat([differs, [0.0]], axis=0)
     return tf.math.divide_no_nan(weight, tf.reduce_mean(weight))
-
-
-def captions_of(records: Records, count: int) -> Sequence[str]:
-    """One caption each of `count` records spread evenly over the split: what samples are drawn for."""
-    numbers = np.linspace(0, len(records) - 1, count).astype(int)
-    return [record.captions[i % len(record.captions)] for i, record in enumerate(records.fetch(numbers))]

@@ -36,3 +36,8 @@ class Records:
             Record(r["image"], tuple(c.decode() for c in r["captions"]), int(r["label"]), r["name"].decode())
             for r in self._source.__getitems__([int(i) for i in indices])
         ]
+
+    def told(self, count: int) -> tuple[list[Record], list[str]]:
+        """`count` records spread evenly over the split, and one caption of each: what pictures are drawn for."""
+        chosen = self.fetch(np.linspace(0, len(self) - 1, count).astype(int))
+        return chosen, [record.captions[i % len(record.captions)] for i, record in enumerate(chosen)]

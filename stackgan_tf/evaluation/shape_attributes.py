@@ -64,9 +64,7 @@ def attribute_accuracy(images: np.ndarray, asked: Sequence[Attributes]) -> dict[
 
 def held_out_accuracy(artist: TextToImage, records: Records, count: int = 256, seed: int = 0) -> dict[str, float]:
     """`attribute_accuracy` of the finest scale for one caption each of `count` records, spread over the split."""
-    numbers = np.linspace(0, len(records) - 1, count).astype(int)
-    chosen = records.fetch(numbers)
-    sentences = [record.captions[i % len(record.captions)] for i, record in enumerate(chosen)]
+    chosen, sentences = records.told(count)
     images = artist(sentences, seed)[artist.config.scales[-1]]
     return attribute_accuracy(images, [COMBINATIONS[record.label] for record in chosen])
 

@@ -17,10 +17,11 @@ class ImageEncoder(keras.layers.Layer):
     Source: v1 `encode_img` of `STAGE1_D`, `STAGE2_D`; v2 `encode_image_by_16times`, `D_NET64` to `D_NET1024`.
     """
 
-    def __init__(self, size: int, df: int, initializer: str, **kwargs: Any) -> None:
+    def __init__(self, size: int, df: int, initializer: str, norm: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         common = {"activation": "leaky_relu", "initializer": initializer, "dtype": self.dtype_policy}
-        self.blocks = [ConvBlock(df, 4, 2, normalize=False, name="down_0", **common)]
+        self.blocks = [ConvBlock(df, 4, 2, norm=None, name="down_0", **common)]
+        common |= {"norm": norm}
         width, side = df, size // 2
         while side > 4:
             width, side = 2 * width, side // 2
@@ -46,11 +47,11 @@ class ConditionalHead(keras.layers.Layer):
     Source: v1 `D_GET_LOGITS`; v2 `jointConv` and `logits`.
     """
 
-    def __init__(self, width: int, condition_first: bool, initializer: str, **kwargs: Any) -> None:
+    def __init__(self, width: int, condition_first: bool, initializer: str, norm: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.condition_first = condition_first
         self.joint = ConvBlock(
-            width, activation="leaky_relu", initializer=initializer, dtype=self.dtype_policy, name="joint"
+            width, activation="leaky_relu", norm=norm, initializer=initializer, dtype=self.dtype_policy, name="joint"
         )
         self.logit = LogitHead(initializer, name="logit")
 
@@ -71,6 +72,7 @@ class Discriminator(Network):
         unconditional: has a head that does not.
         condition_first: order in the conditional head, see there.
         initializer: `normal` (v1) or `orthogonal` (v2).
+        norm: `batch` as published, or `layer`.
 
     Shapes: images [B, size, size, 3], condition [B, E] -> `Logits`, each [B] float32.
     Source: StackGAN section 3.4 and StackGAN++ section 4.1; released code, `STAGE1_D`, `STAGE2_D`, `D_NET*`.
@@ -84,6 +86,7 @@ class Discriminator(Network):
         unconditional: bool = True,
         condition_first: bool = True,
         initializer: str = "orthogonal",
+        norm: str = "batch",
         **kwargs: Any,
     ) -> None:
         arguments = {
@@ -93,10 +96,11 @@ class Discriminator(Network):
             "unconditional": unconditional,
             "condition_first": condition_first,
             "initializer": initializer,
+            "norm": norm,
         }
         super().__init__(arguments, **kwargs)
         self.size = size
-        common = {"initializer": initializer, "dtype": self.dtype_policy}
+        common = {"initializer": initializer, "norm": norm, "dtype": self.dtype_policy}
         self.encoder = ImageEncoder(size, df, name="encoder", **common)
         self.conditional_head = (
             ConditionalHead(self.encoder.width, condition_first, name="conditional_head", **common)

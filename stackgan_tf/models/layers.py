@@ -53,6 +53,22 @@ def batch_norm(dtype: Any) -> keras.layers.BatchNormalization:
     )
 
 
+def layer_norm(dtype: Any) -> keras.layers.LayerNormalization:
+    """Layer normalisation of each pixel over its channels.
+
+    Deviation: the papers have batch norm everywhere. In D it sees the real, the mismatched and the fake batch each as
+    a whole; a few rows that plainly do not match then give all of them away, and the rest teach D nothing.
+    """
+    return keras.layers.LayerNormalization(epsilon=1e-5, dtype=dtype, name="norm")
+
+
+NORMS: dict[str | None, Callable[[Any], keras.layers.Layer | None]] = {
+    "batch": batch_norm,
+    "layer": layer_norm,
+    None: lambda dtype: None,
+}
+
+
 class NearestUpsampling(keras.layers.Layer):
     """Doubles height and width by repeating pixels: [B, H, W, C] -> [B, 2H, 2W, C].
 
@@ -72,13 +88,13 @@ class NearestUpsampling(keras.layers.Layer):
 
 
 class ConvBlock(keras.layers.Layer):
-    """[nearest x2,] convolution without bias, [batch norm,] activation.
+    """[nearest x2,] convolution without bias, [norm,] activation.
 
     Args:
         filters: channels that come out; with `glu` the convolution makes twice as many.
         kernel: side of the kernel; 4 with stride 2 is the discriminators' "down".
         activation: `glu`, `relu`, `leaky_relu` (slope 0.2) or None.
-        normalize: with batch norm.
+        norm: `batch`, `layer` or None.
         upsample: double the size first.
         initializer: `normal` (v1) or `orthogonal` (v2).
 
@@ -92,7 +108,7 @@ class ConvBlock(keras.layers.Layer):
         kernel: int = 3,
         stride: int = 1,
         activation: str | None = "relu",
-        normalize: bool = True,
+        norm: str | None = "batch",
         upsample: bool = False,
         initializer: str = "orthogonal",
         **kwargs: Any,
@@ -110,7 +126,7 @@ class ConvBlock(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="conv",
         )
-        self.norm = batch_norm(self.dtype_policy) if normalize else None
+        self.norm = NORMS[norm](self.dtype_policy)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """[B, H, W, C] -> [B, H', W', filters]."""

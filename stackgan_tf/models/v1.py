@@ -99,7 +99,7 @@ class StageTwoGenerator(Network):
         )
         self.conditioning = ConditioningAugmentation(condition_size, "relu", INITIALIZER, name="conditioning")
         self.encoder = [
-            ConvBlock(gf, normalize=False, name="encode_0", **common),
+            ConvBlock(gf, norm=None, name="encode_0", **common),
             ConvBlock(2 * gf, 4, 2, name="encode_1", **common),
             ConvBlock(4 * gf, 4, 2, name="encode_2", **common),
         ]

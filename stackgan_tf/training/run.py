@@ -15,7 +15,7 @@ import stackgan_tf
 from stackgan_tf import config as configs
 from stackgan_tf import text
 from stackgan_tf.config import Config
-from stackgan_tf.data.pipeline import captions_of, training_batches
+from stackgan_tf.data.pipeline import training_batches
 from stackgan_tf.data.records import Records
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation.shape_attributes import held_out_accuracy, table
@@ -108,7 +108,7 @@ def train(config: Config, builder: tfds.core.DatasetBuilder, run_dir: Path, resu
     (run_dir / "config.yaml").write_text(configs.dump(config), encoding="utf-8")
     (run_dir / "environment.json").write_text(json.dumps(environment(strategy), indent=2) + "\n", encoding="utf-8")
     artist = TextToImage(config, state.average)
-    captions = captions_of(test, SAMPLE_COUNT) if encoder else [""] * SAMPLE_COUNT
+    captions = test.told(SAMPLE_COUNT)[1] if encoder else [""] * SAMPLE_COUNT
     metrics_file = MetricsFile(run_dir / "metrics.jsonl", start_step)
     callbacks = [ProgressBar(start_step, config), metrics_file, Samples(run_dir, artist, captions)]
     batches = strategy.experimental_distribute_dataset(training_batches(records, config, encoder, start_step))

@@ -33,7 +33,7 @@ def test_upsampling_has_a_second_derivative():
 
 
 def test_down_pads_one_pixel_on_each_side():
-    block = layers.ConvBlock(3, 4, 2, activation=None, normalize=False)
+    block = layers.ConvBlock(3, 4, 2, activation=None, norm=None)
     got = block(X)
     padded = np.pad(X, ((0, 0), (1, 1), (1, 1), (0, 0)))
     np.testing.assert_allclose(got, tf.nn.conv2d(padded, block.conv.kernel, 2, "VALID"), atol=1e-5)

@@ -72,6 +72,20 @@ def test_without_joint_there_is_no_unconditional_head():
     assert d.unconditional_head is None and d.conditional_head is not None
 
 
+@pytest.mark.parametrize("norm, separate", [("layer", True), ("batch", False)])
+def test_layer_norm_judges_each_pair_alone(norm, separate):
+    """Batch norm, the known-bad twin here, lets the other rows of a batch change the judgement."""
+    config = tiny_config(model={"discriminator_norm": norm})
+    _, (d, *_) = networks.build(config)
+    rng = np.random.default_rng(0)
+    images = rng.uniform(-1, 1, (4, 8, 8, 3)).astype(np.float32)
+    condition = rng.standard_normal((4, 5)).astype(np.float32)
+    together = d(images, condition, training=True).conditional.numpy()
+    other_rows = np.concatenate([images[:1], -images[1:]])
+    beside_others = d(other_rows, condition, training=True).conditional.numpy()
+    assert (abs(together[0] - beside_others[0]) < 1e-5) == separate
+
+
 def test_stage2_trains_its_own_weights_only():
     config = tiny_config("v1_stage2")
     generator = networks.build_generator(config)
