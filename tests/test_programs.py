@@ -175,7 +175,7 @@ def test_train_refuses_at_once(folder, flags, message):
         (["--run_dir=fresh", "--source_dir=run"], "shapes draws its own images"),
         (["--run_dir=fresh", "--set", "data.dataset=roses"], "unknown data set; choose from"),
         (["--run_dir=fresh", "--set", "data.text_encoder=bert"], "data.text_encoder='bert': unknown"),
-        (["--run_dir=fresh", "--batch_size=9999"], "the training split has 7776 images only"),
+        (["--run_dir=fresh", "--batch_size=9999"], "the training split has 7680 images only"),
     ],
 )
 def test_train_refuses_and_loses_nothing(folder, shapes_data_dir, flags, message):

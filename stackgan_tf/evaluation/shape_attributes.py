@@ -17,7 +17,6 @@ CHANCE = {
     "all": 1 / len(COMBINATIONS),
 }
 MIN_CONTRAST = 60.0  # Euclidean distance in RGB from which a pixel is not background
-SQUARE_INSET = np.sqrt(np.pi) / 2  # a square's side in parts of the extent
 
 
 def read_attributes(image: np.ndarray) -> Attributes:
@@ -31,7 +30,7 @@ def read_attributes(image: np.ndarray) -> Attributes:
         image: [S, S, 3] uint8.
     """
     pixels, side = image.astype(np.float64), len(image)
-    edge = max(side // 16, 1)
+    edge = max(side // 32, 1)
     frame = np.ones((side, side), bool)
     frame[edge:-edge, edge:-edge] = False
     ground = np.median(pixels[frame], axis=0)
@@ -44,7 +43,7 @@ def read_attributes(image: np.ndarray) -> Attributes:
     rows, columns = ndimage.find_objects(region.astype(int))[0]
     outline = region[rows, columns]
     shape = max(SHAPES, key=lambda name: _overlap(outline, _ideal(name, outline.shape)))
-    extent = max(outline.shape) / side / (SQUARE_INSET if shape == "square" else 1)
+    extent = max(outline.shape) / side
     size = min(EXTENTS, key=lambda name: abs(np.log(EXTENTS[name] / extent)))
     return Attributes(_nearest_color(color), _nearest_color(ground), shape, size)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from stackgan_tf.data.captioned import CaptionedImages
 
@@ -18,19 +18,17 @@ COLORS = {
     "green": (30, 150, 50),
     "blue": (40, 70, 220),
     "yellow": (240, 220, 50),
-    "white": (235, 235, 235),
-    "black": (25, 25, 25),
 }
 SHAPES = {"circle": ("circle", "disc"), "square": ("square", "box"), "triangle": ("triangle",)}
-EXTENTS = {"small": 0.32, "medium": 0.5, "large": 0.78}  # side of the bounding box in sides of the image
+EXTENTS = {"small": 0.45, "medium": 0.64, "large": 0.88}  # side of the bounding box in sides of the image
 SIZES = {"small": ("small", "tiny"), "medium": ("medium", "medium-sized"), "large": ("large", "big")}
 ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "middle", "right")
 TEMPLATES = (
-    "a {size} {color} {shape} on a {background} background",
-    "a {background} background with a {size} {color} {shape} {position}",
-    "there is a {size} {color} {shape} {position}, and the picture has a {background} background",
-    "this picture shows one {color} {shape} that is {size}, before a {background} background",
-    "on a {background} background you see a {color} {shape}, {size} and {position}",
+    "a {size} solid {color} {shape} on a {background} background",
+    "a {background} background with a {size} solid {color} {shape} {position}",
+    "there is a {size} solid {color} {shape} {position}, and the picture has a {background} background",
+    "this picture shows one solid {color} {shape} that is {size}, before a {background} background",
+    "on a {background} background you see a solid {color} {shape}, {size} and {position}",
 )
 
 
@@ -49,11 +47,11 @@ COMBINATIONS = tuple(
 
 
 def is_held_out(attributes: Attributes) -> bool:
-    """Every fifth combination, along a diagonal: each pair of attributes is still seen in training."""
-    indices = (
+    """One of the nine kinds (shape and size) of each pair of colours; any three attributes are still seen together."""
+    color, background, shape, size = (
         list(names).index(value) for names, value in zip((COLORS, COLORS, SHAPES, EXTENTS), attributes, strict=True)
     )
-    return sum(weight * index for weight, index in zip((1, 2, 3, 4), indices, strict=True)) % 5 == 0
+    return len(EXTENTS) * shape + size == (4 * color + 3 * background) % 9
 
 
 def draw(attributes: Attributes, row: str, column: str, rng: random.Random) -> Image.Image:
@@ -61,7 +59,7 @@ def draw(attributes: Attributes, row: str, column: str, rng: random.Random) -> I
     zoom = 4
     side = SIDE * zoom
     extent = side * EXTENTS[attributes.size] * rng.uniform(0.94, 1.06)
-    slack = (side - extent) / 2 * 0.9
+    slack = (side - extent) / 2 * 0.7
     middles = [
         side / 2 + slack * (names.index(name) - 1) * rng.uniform(0.8, 1.0) + rng.uniform(-0.02, 0.02) * side
         for names, name in ((COLUMNS, column), (ROWS, row))
@@ -73,11 +71,10 @@ def draw(attributes: Attributes, row: str, column: str, rng: random.Random) -> I
     if attributes.shape == "circle":
         pen.ellipse((left, top, right, bottom), fill=color)
     elif attributes.shape == "square":
-        inset = extent * (1 - math.sqrt(math.pi) / 2) / 2  # about the area of the circle
-        pen.rectangle((left + inset, top + inset, right - inset, bottom - inset), fill=color)
+        pen.rectangle((left, top, right, bottom), fill=color)
     else:
         pen.polygon(((left, bottom), (right, bottom), ((left + right) / 2, top)), fill=color)
-    return _lit(image.resize((SIDE, SIDE), Image.Resampling.BOX), rng)
+    return _lit(image.resize((SIDE, SIDE), Image.Resampling.BOX).filter(ImageFilter.GaussianBlur(1)), rng)
 
 
 def _lit(image: Image.Image, rng: random.Random) -> Image.Image:
@@ -104,17 +101,17 @@ def captions(attributes: Attributes, row: str, column: str, rng: random.Random) 
 
 
 class Shapes(CaptionedImages):
-    """Combinations of colour, background, shape and size; a fifth of them only in the test split.
+    """Combinations of colour, background, shape and size; a ninth of them only in the test split.
 
     The class of an image, which mismatched pairs never share, is its combination.
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "6 colours, 3 shapes, 3 sizes, 9 positions."}
+    RELEASE_NOTES = {"1.0.0": "4 colours, 3 shapes, 3 sizes, 9 positions."}
     IMAGE_FORMAT = "png"
     READS_SOURCE = False
     CLASSES = tuple("-".join(attributes) for attributes in COMBINATIONS)
-    IMAGES_PER_COMBINATION = {"train": 36, "test": 5}
+    IMAGES_PER_COMBINATION = {"train": 80, "test": 24}
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         return {split: self._generate_examples(split) for split in self.IMAGES_PER_COMBINATION}
