@@ -31,13 +31,16 @@ def one_replica():
 
 @pytest.fixture(scope="session")
 def shapes_data_dir(tmp_path_factory):
-    """`shapes`, prepared once."""
+    """`shapes`, prepared once, with a few images of each combination."""
     from pathlib import Path
 
+    from stackgan_tf.data.builders.shapes import Shapes
     from stackgan_tf.data.prepare import prepare
 
     folder = tmp_path_factory.mktemp("data")
-    prepare("shapes", Path(folder))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Shapes, "IMAGES_PER_COMBINATION", {"train": 8, "test": 24})
+        prepare("shapes", Path(folder))
     return folder
 
 

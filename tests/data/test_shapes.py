@@ -19,7 +19,7 @@ def pictures(count):
 
 def test_held_out_combinations_keep_any_three_attributes_in_training():
     train = [c for c in shapes.COMBINATIONS if not shapes.is_held_out(c)]
-    assert len(shapes.COMBINATIONS) == 108 and len(train) == 96
+    assert len(shapes.COMBINATIONS) == 72 and len(train) == 60
     for three in itertools.combinations(range(4), 3):
         assert {tuple(c[i] for i in three) for c in train} == {tuple(c[i] for i in three) for c in shapes.COMBINATIONS}
 
@@ -29,7 +29,7 @@ def test_every_caption_names_the_four_attributes():
     for attributes in shapes.COMBINATIONS:
         for caption in shapes.captions(attributes, "top", "left", rng):
             assert attributes.color in caption and attributes.background in caption
-            assert any(word in caption for word in shapes.SHAPES[attributes.shape])
+            assert attributes.shape in caption
             assert any(word in caption for word in shapes.SIZES[attributes.size])
             assert "{" not in caption
 

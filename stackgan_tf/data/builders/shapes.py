@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
 from stackgan_tf.data.captioned import CaptionedImages
 
@@ -19,9 +19,9 @@ COLORS = {
     "blue": (40, 70, 220),
     "yellow": (240, 220, 50),
 }
-SHAPES = {"circle": ("circle", "disc"), "square": ("square", "box"), "triangle": ("triangle",)}
-EXTENTS = {"small": 0.45, "medium": 0.64, "large": 0.88}  # side of the bounding box in sides of the image
-SIZES = {"small": ("small", "tiny"), "medium": ("medium", "medium-sized"), "large": ("large", "big")}
+SHAPES = ("circle", "square", "triangle")
+EXTENTS = {"small": 0.5, "large": 0.85}  # side of the bounding box in sides of the image
+SIZES = {"small": ("small", "little"), "large": ("large", "big")}
 ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "middle", "right")
 TEMPLATES = (
     "a {size} solid {color} {shape} on a {background} background",
@@ -47,11 +47,11 @@ COMBINATIONS = tuple(
 
 
 def is_held_out(attributes: Attributes) -> bool:
-    """One of the nine kinds (shape and size) of each pair of colours; any three attributes are still seen together."""
+    """One of the six kinds (shape and size) of each pair of colours; any three attributes are still seen together."""
     color, background, shape, size = (
         list(names).index(value) for names, value in zip((COLORS, COLORS, SHAPES, EXTENTS), attributes, strict=True)
     )
-    return len(EXTENTS) * shape + size == (4 * color + 3 * background) % 9
+    return len(EXTENTS) * shape + size == (color + 2 * background) % 6
 
 
 def draw(attributes: Attributes, row: str, column: str, rng: random.Random) -> Image.Image:
@@ -74,7 +74,7 @@ def draw(attributes: Attributes, row: str, column: str, rng: random.Random) -> I
         pen.rectangle((left, top, right, bottom), fill=color)
     else:
         pen.polygon(((left, bottom), (right, bottom), ((left + right) / 2, top)), fill=color)
-    return _lit(image.resize((SIDE, SIDE), Image.Resampling.BOX).filter(ImageFilter.GaussianBlur(1)), rng)
+    return _lit(image.resize((SIDE, SIDE), Image.Resampling.BOX), rng)
 
 
 def _lit(image: Image.Image, rng: random.Random) -> Image.Image:
@@ -92,7 +92,7 @@ def captions(attributes: Attributes, row: str, column: str, rng: random.Random) 
         template.format(
             size=rng.choice(SIZES[attributes.size]),
             color=attributes.color,
-            shape=rng.choice(SHAPES[attributes.shape]),
+            shape=attributes.shape,
             background=attributes.background,
             position=place,
         )
@@ -101,17 +101,17 @@ def captions(attributes: Attributes, row: str, column: str, rng: random.Random) 
 
 
 class Shapes(CaptionedImages):
-    """Combinations of colour, background, shape and size; a ninth of them only in the test split.
+    """Combinations of colour, background, shape and size; a sixth of them only in the test split.
 
     The class of an image, which mismatched pairs never share, is its combination.
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "4 colours, 3 shapes, 3 sizes, 9 positions."}
+    RELEASE_NOTES = {"1.0.0": "4 colours, 3 shapes, 2 sizes, 9 positions."}
     IMAGE_FORMAT = "png"
     READS_SOURCE = False
     CLASSES = tuple("-".join(attributes) for attributes in COMBINATIONS)
-    IMAGES_PER_COMBINATION = {"train": 80, "test": 24}
+    IMAGES_PER_COMBINATION = {"train": 128, "test": 24}
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         return {split: self._generate_examples(split) for split in self.IMAGES_PER_COMBINATION}
