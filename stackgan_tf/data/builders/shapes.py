@@ -18,10 +18,11 @@ COLORS = {
     "green": (30, 150, 50),
     "blue": (40, 70, 220),
     "yellow": (240, 220, 50),
+    "white": (235, 235, 235),
 }
 HELD_OUT = {("red", "green"), ("blue", "yellow")}  # shape and background
 SHAPES = ("circle", "square", "triangle")
-EXTENTS = {"small": 0.5, "large": 0.85}  # side of the bounding box in sides of the image
+EXTENTS = {"small": 0.55, "large": 0.88}  # side of the bounding box in sides of the image
 SIZES = {"small": ("small", "little"), "large": ("large", "big")}
 ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "middle", "right")
 TEMPLATES = (
@@ -105,11 +106,11 @@ class Shapes(CaptionedImages):
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "4 colours, 3 shapes, 2 sizes, 9 positions."}
+    RELEASE_NOTES = {"1.0.0": "5 colours, 3 shapes, 2 sizes, 9 positions."}
     IMAGE_FORMAT = "png"
     READS_SOURCE = False
     CLASSES = tuple("-".join(attributes) for attributes in COMBINATIONS)
-    IMAGES_PER_COMBINATION = {"train": 128, "test": 24}
+    IMAGES_PER_COMBINATION = {"train": 72, "test": 24}
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         return {split: self._generate_examples(split) for split in self.IMAGES_PER_COMBINATION}
