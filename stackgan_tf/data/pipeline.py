@@ -1,5 +1,7 @@
 """Batches: which image, which sentence, which mismatched pair. Batch number n is a pure function of (seed, n)."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -28,11 +30,11 @@ class OtherClass:
         if len(labels) == 0 or self.count[0] == len(labels):
             raise UserError("the training split has fewer than two classes: mismatched pairs need another class")
 
-    def draw(self, record: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """A record of another class than `record`'s: int64 scalar, seed [2] -> int64 scalar."""
-        first, count = tf.gather(self.first, record), tf.gather(self.count, record)
-        place = tf.random.stateless_uniform((), seed, 0, len(self.by_class) - count, tf.int64)
-        return tf.gather(self.by_class, tf.where(place < first, place, place + count))
+    def draw(self, records: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """One record of another class for each of `records`: [B] -> [B]."""
+        first, count = self.first[records], self.count[records]
+        place = rng.integers(0, len(self.by_class) - count)
+        return self.by_class[np.where(place < first, place, place + count)]
 
 
 def training_batches(records: Records, config: Config, encoder: TextEncoder | None, start_step: int) -> tf.data.Dataset:
@@ -44,42 +46,41 @@ def training_batches(records: Records, config: Config, encoder: TextEncoder | No
     data, size, seed = config.data, config.train.batch_size, config.train.seed
     second_image = config.model.family == "v2" and config.model.conditional
     other = OtherClass(records.labels) if second_image else None
+    side, columns = config.judged_scales[-1], 2 if second_image else 1
 
-    def draw(position: tf.Tensor) -> dict[str, tf.Tensor]:
-        epoch, place = position // len(records), position % len(records)
-        order = tf.stack([tf.constant(seed, tf.int64), epoch])
-        record = tf.random.experimental.index_shuffle(place, tf.cast(order, tf.int32), len(records) - 1)
-        seeds = tf.random.split(tf.stack([tf.constant(seed, tf.int64), position]), 5)
-        images = [record] if other is None else [record, other.draw(record, seeds[0])]
-        told = record
-        if data.shuffle_captions:
-            told = tf.random.stateless_uniform((), seeds[1], 0, len(records), tf.int64)
-        return {
-            "images": tf.stack(images),
-            "told": told,
-            "caption": tf.random.stateless_uniform((), seeds[2]),
-            "crops": tf.stack([seeds[3], seeds[4]])[: len(images)],
-        }
+    @functools.lru_cache(maxsize=2)
+    def order(epoch: int) -> np.ndarray:
+        return np.random.default_rng((seed, 0, epoch)).permutation(len(records))
 
-    def fetch(drawn: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        encoded, sentences = tf.numpy_function(
-            lambda images, told, caption: _fetch(records, images, told, caption, config.model.conditional),
-            (drawn["images"], drawn["told"], drawn["caption"]),
-            (tf.string, tf.string),
-            stateful=False,
-        )
+    def fetch(number: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Batch `number`: encoded images and dice for their crops [B, columns], sentences and labels [B]."""
+        rng = np.random.default_rng((seed, 1, number))
+        positions = range(number * size, (number + 1) * size)
+        first = np.array([order(i // len(records))[i % len(records)] for i in positions])
+        images = np.stack([first, other.draw(first, rng)] if other else [first], axis=1)
+        shown = records.fetch(images.ravel())
+        encoded = np.array([r.image for r in shown], object).reshape(images.shape)
+        dice = rng.random((size, columns, 3), np.float32)
+        sentences = np.full(size, b"", object)
+        if config.model.conditional:
+            told = records.fetch(rng.integers(len(records), size=size)) if data.shuffle_captions else shown[::columns]
+            sentences[:] = [r.captions[rng.integers(len(r.captions))].encode() for r in told]
+        return encoded, dice, sentences, records.labels[first]
+
+    def fetch_tensors(number: tf.Tensor) -> dict[str, tf.Tensor]:
+        types = (tf.string, tf.float32, tf.string, tf.int64)
+        encoded, dice, sentences, labels = tf.numpy_function(fetch, (number,), types, stateful=False)
         return {
-            "encoded": tf.ensure_shape(encoded, drawn["images"].shape),
-            "sentence": tf.ensure_shape(sentences, drawn["told"].shape),
-            "label": tf.gather(records.labels, drawn["images"][:, 0]),
-            "crops": drawn["crops"],
+            "encoded": tf.ensure_shape(encoded, (size, columns)),
+            "dice": tf.ensure_shape(dice, (size, columns, 3)),
+            "sentence": tf.ensure_shape(sentences, (size,)),
+            "label": tf.ensure_shape(labels, (size,)),
         }
 
     def decode(fetched: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        pairs = zip(tf.unstack(fetched["encoded"]), tf.unstack(fetched["crops"]), strict=True)
         images = [
-            load_image(encoded, config.judged_scales[-1], crop, data.random_crop, data.random_flip)
-            for encoded, crop in pairs
+            load_image(fetched["encoded"][i], side, fetched["dice"][i], data.random_crop, data.random_flip)
+            for i in range(columns)
         ]
         return {"images": tf.stack(images), "sentence": fetched["sentence"], "label": fetched["label"]}
 
@@ -94,28 +95,14 @@ def training_batches(records: Records, config: Config, encoder: TextEncoder | No
         return Batch(images, text, None, tf.roll(text, -1, axis=0), weight)
 
     return (
-        tf.data.Dataset.range(start_step * size, np.iinfo(np.int64).max)
-        .map(draw, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(size, drop_remainder=True)
-        .map(fetch, num_parallel_calls=2)
+        tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
+        .map(fetch_tensors, num_parallel_calls=2)
         .unbatch()
         .map(decode, num_parallel_calls=tf.data.AUTOTUNE)
         .batch(size, drop_remainder=True)
         .map(assemble, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(2)
     )
-
-
-def _fetch(
-    records: Records, images: np.ndarray, told: np.ndarray, caption: np.ndarray, with_text: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """The encoded images [B, 1 or 2] and one caption [B] of each record of `told`; runs in Python."""
-    encoded = np.array([r.image for r in records.fetch(images.ravel())], object).reshape(images.shape)
-    if not with_text:
-        return encoded, np.full(len(told), b"", object)
-    texts = [r.captions for r in records.fetch(told)]
-    chosen = [t[int(u * len(t))].encode() for t, u in zip(texts, caption, strict=True)]
-    return encoded, np.array(chosen, object)
 
 
 def _next_pair_weight(labels: tf.Tensor) -> tf.Tensor:

@@ -7,12 +7,12 @@ import tensorflow as tf
 LOAD_RATIO = 76 / 64  # 304 for 256
 
 
-def load_image(encoded: tf.Tensor, side: int, seed: tf.Tensor, random_crop: bool, random_flip: bool) -> tf.Tensor:
+def load_image(encoded: tf.Tensor, side: int, dice: tf.Tensor, random_crop: bool, random_flip: bool) -> tf.Tensor:
     """Decodes, resizes the short side to `side` * 76 / 64, crops at random to a square, mirrors half of them.
 
     Args:
         encoded: JPEG or PNG bytes, scalar string.
-        seed: [2] int64; the same seed gives the same crop.
+        dice: [3] in [0, 1): where the crop lies down and across, and mirrored below 1/2.
         random_crop: else the short side becomes `side` itself and the crop is central.
 
     Returns:
@@ -25,14 +25,10 @@ def load_image(encoded: tf.Tensor, side: int, seed: tf.Tensor, random_crop: bool
     short = round(side * LOAD_RATIO) if random_crop else side
     target = tf.cast(tf.round(size * (short / tf.reduce_min(size))), tf.int32)
     image = tf.image.resize(image, target, antialias=True)
-    seeds = tf.random.split(seed, 2)
-    if random_crop:
-        image = tf.image.stateless_random_crop(image, (side, side, 3), seeds[0])
-    else:
-        image = tf.image.resize_with_crop_or_pad(image, side, side)
-    if random_flip:
-        image = tf.image.stateless_random_flip_left_right(image, seeds[1])
-    return tf.ensure_shape(image, (side, side, 3))
+    slack = target - side
+    corner = tf.cast(dice[:2] * tf.cast(slack + 1, tf.float32), tf.int32) if random_crop else slack // 2
+    image = tf.slice(image, tf.pad(corner, [[0, 1]]), (side, side, 3))
+    return tf.where(dice[2] < 0.5, image[:, ::-1], image) if random_flip else image
 
 
 def pyramid(images: tf.Tensor, scales: Sequence[int]) -> tuple[tf.Tensor, ...]:
