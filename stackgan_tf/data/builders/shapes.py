@@ -22,7 +22,7 @@ COLORS = {
 }
 HELD_OUT = {("red", "green"), ("blue", "yellow")}  # shape and background
 SHAPES = ("circle", "square", "triangle")
-EXTENTS = {"small": 0.55, "large": 0.88}  # side of the bounding box in sides of the image
+EXTENTS = {"small": 0.54, "large": 0.82}  # side of the bounding box in sides of the image
 SIZES = {"small": ("small", "little"), "large": ("large", "big")}
 ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "middle", "right")
 TEMPLATES = (
