@@ -37,69 +37,80 @@ class OtherClass:
         return self.by_class[np.where(place < first, place, place + count)]
 
 
-def training_batches(records: Records, config: Config, encoder: TextEncoder | None, start_step: int) -> tf.data.Dataset:
-    """Endless global batches from number `start_step` on, as `Batch`.
+class BatchPlan:
+    """What is in batch number n, drawn from the seed and n alone.
 
     Every epoch visits each record once in a fresh order. v2 with text gets another image for each sentence, v1
     another sentence for each image (the next one's), both of another class.
     """
-    data, size, seed = config.data, config.train.batch_size, config.train.seed
-    second_image = config.model.family == "v2" and config.model.conditional
-    other = OtherClass(records.labels) if second_image else None
-    side, columns = config.judged_scales[-1], 2 if second_image else 1
 
-    @functools.lru_cache(maxsize=2)
-    def order(epoch: int) -> np.ndarray:
-        return np.random.default_rng((seed, 0, epoch)).permutation(len(records))
+    def __init__(self, records: Records, config: Config) -> None:
+        self.records = records
+        self.size, self.seed = config.train.batch_size, config.train.seed
+        self.with_text, self.shuffle_captions = config.model.conditional, config.data.shuffle_captions
+        self.other = OtherClass(records.labels) if config.model.family == "v2" and config.model.conditional else None
+        self.columns = 2 if self.other else 1  # images a row: the record's own, and a mismatched one
+        self.order = functools.lru_cache(maxsize=2)(self._order)
 
-    def fetch(number: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Batch `number`: encoded images and dice for their crops [B, columns], sentences and labels [B]."""
-        rng = np.random.default_rng((seed, 1, number))
-        positions = range(number * size, (number + 1) * size)
-        first = np.array([order(i // len(records))[i % len(records)] for i in positions])
-        images = np.stack([first, other.draw(first, rng)] if other else [first], axis=1)
-        shown = records.fetch(images.ravel())
-        encoded = np.array([r.image for r in shown], object).reshape(images.shape)
-        dice = rng.random((size, columns, 3), np.float32)
-        sentences = np.full(size, b"", object)
-        if config.model.conditional:
-            told = records.fetch(rng.integers(len(records), size=size)) if data.shuffle_captions else shown[::columns]
+    def _order(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.records))
+
+    def fetch(self, number: int) -> tuple[np.ndarray, ...]:
+        """Encoded images [B, columns], dice for their crops [B, columns, 3], sentences [B] and labels [B]."""
+        rng = np.random.default_rng((self.seed, 1, number))
+        epochs, places = np.divmod(np.arange(number * self.size, (number + 1) * self.size), len(self.records))
+        chosen = np.array([self.order(epoch)[place] for epoch, place in zip(epochs, places, strict=True)])
+        images = np.stack([chosen, self.other.draw(chosen, rng)] if self.other else [chosen], axis=1)
+        shown = self.records.fetch(images.ravel())
+        encoded = np.array([record.image for record in shown], object).reshape(images.shape)
+        dice = rng.random((*images.shape, 3), np.float32)
+        sentences = np.full(self.size, b"", object)
+        if self.with_text:
+            told = shown[:: self.columns]
+            if self.shuffle_captions:
+                told = self.records.fetch(rng.integers(len(self.records), size=self.size))
             sentences[:] = [r.captions[rng.integers(len(r.captions))].encode() for r in told]
-        return encoded, dice, sentences, records.labels[first]
+        return encoded, dice, sentences, self.records.labels[chosen]
 
-    def fetch_tensors(number: tf.Tensor) -> dict[str, tf.Tensor]:
+    def fetch_tensors(self, number: tf.Tensor) -> dict[str, tf.Tensor]:
+        """`fetch` in a graph, by name."""
         types = (tf.string, tf.float32, tf.string, tf.int64)
-        encoded, dice, sentences, labels = tf.numpy_function(fetch, (number,), types, stateful=False)
+        encoded, dice, sentences, labels = tf.numpy_function(self.fetch, (number,), types, stateful=False)
         return {
-            "encoded": tf.ensure_shape(encoded, (size, columns)),
-            "dice": tf.ensure_shape(dice, (size, columns, 3)),
-            "sentence": tf.ensure_shape(sentences, (size,)),
-            "label": tf.ensure_shape(labels, (size,)),
+            "encoded": tf.ensure_shape(encoded, (self.size, self.columns)),
+            "dice": tf.ensure_shape(dice, (self.size, self.columns, 3)),
+            "sentence": tf.ensure_shape(sentences, (self.size,)),
+            "label": tf.ensure_shape(labels, (self.size,)),
         }
 
-    def decode(fetched: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+
+def training_batches(records: Records, config: Config, encoder: TextEncoder | None, start_step: int) -> tf.data.Dataset:
+    """Endless global batches from number `start_step` on, as `Batch`."""
+    data, plan = config.data, BatchPlan(records, config)
+
+    def decode(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         images = [
-            load_image(fetched["encoded"][i], side, fetched["dice"][i], data.random_crop, data.random_flip)
-            for i in range(columns)
+            load_image(encoded, config.judged_scales[-1], dice, data.random_crop, data.random_flip)
+            for encoded, dice in zip(tf.unstack(row["encoded"]), tf.unstack(row["dice"]), strict=True)
         ]
-        return {"images": tf.stack(images), "sentence": fetched["sentence"], "label": fetched["label"]}
+        return {"images": tf.stack(images), "sentence": row["sentence"], "label": row["label"]}
 
     def assemble(loaded: dict[str, tf.Tensor]) -> Batch:
         images = pyramid(loaded["images"][:, 0], config.judged_scales)
         if encoder is None:
             return Batch(images)
-        text = tf.ensure_shape(encoder.encode_tensor(loaded["sentence"]), (size, encoder.size))
-        if second_image:
+        text = tf.ensure_shape(encoder.encode_tensor(loaded["sentence"]), (plan.size, encoder.size))
+        if plan.other:
             return Batch(images, text, pyramid(loaded["images"][:, 1], config.judged_scales))
         weight = _next_pair_weight(loaded["label"])
         return Batch(images, text, None, tf.roll(text, -1, axis=0), weight)
 
     return (
         tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
-        .map(fetch_tensors, num_parallel_calls=2)
+        .map(plan.fetch_tensors, num_parallel_calls=2)
         .unbatch()
         .map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(size, drop_remainder=True)
+        .batch(plan.size, drop_remainder=True)
         .map(assemble, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(2)
     )

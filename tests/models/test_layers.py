@@ -80,7 +80,9 @@ def test_conditioning_augmentation(activation):
     np.testing.assert_allclose(c, y[:, :5] + np.exp(y[:, 5:] / 2), rtol=1e-4)
 
 
+HEAD = {"width": 4, "condition_first": True, "initializer": "normal"}
 CASES = [
+    (layers.ConvBlock, {"filters": 6, "norm": "layer"}, (X,)),
     (layers.NearestUpsampling, {}, (X,)),
     (layers.ConvBlock, {"filters": 6, "activation": "glu", "upsample": True}, (X,)),
     (layers.ConvBlock, {"filters": 6, "kernel": 4, "stride": 2, "activation": "leaky_relu"}, (X,)),
@@ -90,8 +92,9 @@ CASES = [
     (layers.ToImage, {}, (X,)),
     (layers.LogitHead, {}, (X[:, :4, :4],)),
     (ConditioningAugmentation, {"size": 3}, (X[:, 0, 0], X[:, 0, 0, :3])),
-    (ImageEncoder, {"size": 8, "df": 2, "initializer": "normal"}, (X[..., :3],)),
-    (ConditionalHead, {"width": 4, "condition_first": True, "initializer": "normal"}, (X[:, :4, :4], X[:, 0, 0])),
+    (ImageEncoder, {"size": 8, "df": 2, "initializer": "normal", "norm": "batch"}, (X[..., :3],)),
+    (ConditionalHead, HEAD | {"norm": "batch"}, (X[:, :4, :4], X[:, 0, 0])),
+    (ConditionalHead, HEAD | {"norm": "layer"}, (X[:, :4, :4], X[:, 0, 0])),
     (FirstStage, {"gf": 2, "size": 8}, (X[:, 0, 0],)),
     (NextStage, {"width": 4, "residual_blocks": 1}, (X, X[:, 0, 0])),
 ]
