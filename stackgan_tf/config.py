@@ -15,9 +15,32 @@ import yaml
 
 from stackgan_tf.errors import UserError
 
-FAMILIES = ("v1_stage1", "v1_stage2", "v2")
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-DISCRIMINATOR_NORMS = ("batch", "layer")
+CHOICES = {
+    "model.family": ("v1_stage1", "v1_stage2", "v2"),
+    "model.discriminator_norm": ("batch", "layer"),
+    "train.precision": ("float32", "mixed_bfloat16", "mixed_float16"),
+}
+AT_LEAST_ONE = (
+    "data.text_size",
+    "model.gf",
+    "model.df",
+    "model.noise_size",
+    "model.condition_size",
+    "train.batch_size",
+    "train.steps",
+    "train.log_every_steps",
+    "train.sample_every_steps",
+    "train.checkpoint_every_steps",
+    "train.keep_checkpoints",
+)
+NOT_NEGATIVE = (
+    "model.residual_blocks",
+    "loss.kl_weight",
+    "loss.color_weight",
+    "loss.color_mean_weight",
+    "loss.color_covariance_weight",
+    "optimizer.halve_every_epochs",
+)
 
 
 @dataclass(frozen=True)
@@ -239,41 +262,22 @@ def _validate(config: Config) -> None:
             raise UserError(f"{name}={flat[name]!r}: must be {rule}")
 
     model, train = config.model, config.train
-    require("model.family", model.family in FAMILIES, f"one of {', '.join(FAMILIES)}")
-    require("model.branches", 1 <= model.branches <= 5, "from 1 to 5")
-    base = model.base_size
-    require("model.base_size", 8 <= base <= 1024 and base & (base - 1) == 0, "a power of two from 8 to 1024")
-    norms = DISCRIMINATOR_NORMS
-    require("model.discriminator_norm", model.discriminator_norm in norms, f"one of {', '.join(norms)}")
-    require("model.conditional", model.conditional or model.family == "v2", f"true for {model.family}")
-    require("train.precision", train.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
-    for name in ("model.gf", "model.df"):
+    for name, known in CHOICES.items():
+        require(name, flat[name] in known, f"one of {', '.join(known)}")
+    for name in AT_LEAST_ONE:
         require(name, flat[name] >= 1, "at least 1")
-    finest = model.gf // 2 ** (model.branches - 1) if model.family == "v2" else model.gf // 4
-    require("model.gf", finest >= 1, "wide enough that the finest scale keeps a channel")
-    for name in ("data.text_size", "model.noise_size", "model.condition_size", "train.batch_size"):
-        require(name, flat[name] >= 1, "at least 1")
-    for name in (
-        "train.steps",
-        "train.log_every_steps",
-        "train.sample_every_steps",
-        "train.keep_checkpoints",
-    ):
-        require(name, flat[name] >= 1, "at least 1")
-    require("train.checkpoint_every_steps", train.checkpoint_every_steps >= 1, "at least 1")
-    require("model.residual_blocks", model.residual_blocks >= 0, "at least 0")
-    require("optimizer.halve_every_epochs", config.optimizer.halve_every_epochs >= 0, "at least 0")
+    for name in NOT_NEGATIVE:
+        require(name, flat[name] >= 0, "at least 0")
     for name in ("optimizer.generator_learning_rate", "optimizer.discriminator_learning_rate"):
         require(name, flat[name] > 0, "above 0")
     for name in ("optimizer.beta_1", "optimizer.beta_2", "train.ema_decay"):
         require(name, 0 <= flat[name] < 1, "from 0 to below 1")
-    for name in (
-        "loss.kl_weight",
-        "loss.color_weight",
-        "loss.color_mean_weight",
-        "loss.color_covariance_weight",
-    ):
-        require(name, flat[name] >= 0, "at least 0")
+    base = model.base_size
+    require("model.base_size", 8 <= base <= 1024 and base & (base - 1) == 0, "a power of two from 8 to 1024")
+    require("model.branches", 1 <= model.branches <= 5, "from 1 to 5")
+    require("model.conditional", model.conditional or model.family == "v2", f"true for {model.family}")
+    finest = model.gf // 2 ** (model.branches - 1) if model.family == "v2" else model.gf // 4
+    require("model.gf", finest >= 1, "wide enough that the finest scale keeps a channel")
     require("train.seed", 0 <= train.seed < 2**31, "from 0 to 2147483647")
     pairs = model.family != "v2"
     require("train.batch_size", train.batch_size >= 2 or not pairs, "at least 2: v1 pairs neighbours")

@@ -21,14 +21,13 @@ class ImageEncoder(keras.layers.Layer):
         super().__init__(**kwargs)
         common = {"activation": "leaky_relu", "initializer": initializer, "dtype": self.dtype_policy}
         self.blocks = [ConvBlock(df, 4, 2, norm=None, name="down_0", **common)]
-        common |= {"norm": norm}
         width, side = df, size // 2
         while side > 4:
             width, side = 2 * width, side // 2
-            self.blocks.append(ConvBlock(width, 4, 2, name=f"down_{len(self.blocks)}", **common))
+            self.blocks.append(ConvBlock(width, 4, 2, norm=norm, name=f"down_{len(self.blocks)}", **common))
         while width > 8 * df:
             width //= 2
-            self.blocks.append(ConvBlock(width, name=f"narrow_{len(self.blocks)}", **common))
+            self.blocks.append(ConvBlock(width, norm=norm, name=f"narrow_{len(self.blocks)}", **common))
         self.width = width
 
     def call(self, images: Tensor, training: bool = False) -> Tensor:

@@ -11,7 +11,7 @@ from stackgan_tf import config as configs
 from stackgan_tf import networks
 from tests.conftest import tiny_config
 
-FAMILIES = ["v1_stage1", "v1_stage2", "v2"]
+FAMILIES = configs.CHOICES["model.family"]
 
 
 def inputs_of(generator, config, rows=3, seed=0):
@@ -22,7 +22,7 @@ def inputs_of(generator, config, rows=3, seed=0):
     return inputs
 
 
-@pytest.mark.parametrize("precision", configs.PRECISIONS)
+@pytest.mark.parametrize("precision", configs.CHOICES["train.precision"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_images_of_every_scale_and_logits(family, precision):
     config = tiny_config(family)
