@@ -1,12 +1,22 @@
 """The package, its dependencies and its optional extras."""
 
+import re
 import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
 ROOT = Path(__file__).parent
+
+
+class SdistWithConfigs(sdist):
+    """Takes the cards into the source distribution, from which the wheel is built."""
+
+    def add_defaults(self) -> None:
+        super().add_defaults()
+        self.filelist.extend(str(path.relative_to(ROOT)) for path in (ROOT / "configs").glob("*.yaml"))
 
 
 class BuildWithConfigs(build_py):
@@ -19,10 +29,11 @@ class BuildWithConfigs(build_py):
             shutil.copytree(ROOT / "configs", cards, ignore=shutil.ignore_patterns("pictures"), dirs_exist_ok=True)
 
 
+VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "stackgan_tf/__init__.py").read_text(encoding="utf-8"))[1]
 TEST = ["pytest>=8"]
 setup(
     name="stackgan_tf",
-    version="0.1.0",
+    version=VERSION,
     description="StackGAN-v1 and StackGAN-v2 text-to-image synthesis in TensorFlow 2 / Keras 3",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
@@ -54,5 +65,5 @@ setup(
             "stackgan-sample = stackgan_tf.sample:run",
         ]
     },
-    cmdclass={"build_py": BuildWithConfigs},
+    cmdclass={"build_py": BuildWithConfigs, "sdist": SdistWithConfigs},
 )

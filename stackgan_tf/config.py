@@ -1,14 +1,14 @@
-"""The configuration of a run: frozen dataclasses, read from YAML cards, strict about every name and value.
+"""The configuration of a run: frozen dataclasses, strict about every name and value.
 
 Imports no TensorFlow, so that `--help` and `--dry_run` errors are instant.
 """
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -32,6 +32,15 @@ AT_LEAST_ONE = (
     "train.sample_every_steps",
     "train.checkpoint_every_steps",
     "train.keep_checkpoints",
+)
+V2_ONLY = (
+    "model.conditional",
+    "model.branches",
+    "loss.joint",
+    "loss.detach_condition",
+    "loss.color_weight",
+    "loss.color_mean_weight",
+    "loss.color_covariance_weight",
 )
 NOT_NEGATIVE = (
     "model.residual_blocks",
@@ -70,6 +79,11 @@ class ModelConfig:
     condition_size: int = 128  # E
     residual_blocks: int = 2  # R_NUM, before each refinement (v2) or in Stage-II (v1)
     stage1_batch_statistics: bool = True  # v1 Stage-II: the frozen Stage-I normalises by the batch, as released
+
+    @property
+    def name(self) -> str:
+        """As in the names of the cards: `v2`, `v2_unconditional`, `v1_stage1`, `v1_stage2`."""
+        return self.family if self.conditional else f"{self.family}_unconditional"
 
 
 @dataclass(frozen=True)
@@ -146,18 +160,6 @@ def from_dict(values: dict[str, Any]) -> Config:
     return config
 
 
-def load(path: str | Path, overrides: typing.Sequence[str] = ()) -> Config:
-    """Reads a YAML card and applies `section.field=value` overrides.
-
-    Raises:
-        UserError: a missing or unreadable file, or as `from_dict`.
-    """
-    values = _read_yaml(Path(path))
-    for override in overrides:
-        _override(values, override)
-    return from_dict(values)
-
-
 def dump(config: Config) -> str:
     """The whole configuration as YAML, every field named."""
     return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)
@@ -167,28 +169,6 @@ def differences(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
     """`{"section.field": (old, new)}` for every field that differs."""
     flat_old, flat_new = _flat(old), _flat(new)
     return {name: (value, flat_new[name]) for name, value in flat_old.items() if value != flat_new[name]}
-
-
-def cards_dir() -> Path:
-    """The folder of the cards: in the wheel beside this file, in a checkout at its top."""
-    packaged = Path(__file__).parent / "configs"
-    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "configs"
-
-
-def card(dataset: str, model: str) -> Path:
-    """The card `configs/<dataset>_<model>.yaml`.
-
-    Raises:
-        UserError: there is none; names those that exist.
-    """
-    names = sorted(path.stem for path in cards_dir().glob("*.yaml"))
-    name = f"{dataset}_{model}"
-    if name in names:
-        return cards_dir() / f"{name}.yaml"
-    models = [n.removeprefix(f"{dataset}_") for n in names if n.startswith(f"{dataset}_")]
-    if models:
-        raise UserError(f"--model={model}: no card for {dataset}; choose from {', '.join(models)}")
-    raise UserError(f"--dataset={dataset}: unknown data set; the cards are {', '.join(names)}")
 
 
 def _section(cls: type, values: Any, prefix: str) -> Any:
@@ -223,29 +203,6 @@ def _suggest(key: str, known: list[str]) -> str:
     return f"; did you mean {near[0]}?" if near else f"; choose from {', '.join(known)}"
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; the cards are in {cards_dir()}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: not a readable YAML card: {' '.join(str(error).split())}") from None
-    return {} if values is None else values if isinstance(values, dict) else _section(Config, values, "")
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    name, equals, text = override.partition("=")
-    section, dot, key = name.partition(".")
-    if not (equals and dot and key):
-        raise UserError(f"--set {override}: must read section.field=value, as in model.gf=32")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise UserError(f"--set {override}: {text!r} is not a YAML value") from None
-    if isinstance(values.setdefault(section, {}), dict):
-        values[section][key] = "" if value is None else value
-
-
 def _flat(config: Config) -> dict[str, Any]:
     return {
         f"{section}.{name}": value
@@ -262,6 +219,8 @@ def _validate(config: Config) -> None:
             raise UserError(f"{name}={flat[name]!r}: must be {rule}")
 
     model, train = config.model, config.train
+    for name, value in flat.items():
+        require(name, not isinstance(value, float) or math.isfinite(value), "finite")
     for name, known in CHOICES.items():
         require(name, flat[name] in known, f"one of {', '.join(known)}")
     for name in AT_LEAST_ONE:
@@ -275,9 +234,16 @@ def _validate(config: Config) -> None:
     base = model.base_size
     require("model.base_size", 8 <= base <= 1024 and base & (base - 1) == 0, "a power of two from 8 to 1024")
     require("model.branches", 1 <= model.branches <= 5, "from 1 to 5")
-    require("model.conditional", model.conditional or model.family == "v2", f"true for {model.family}")
+    if model.family != "v2":
+        for name in V2_ONLY:
+            require(name, flat[name] == DEFAULTS[name], f"left out: {model.family} has no such choice")
+    if model.family != "v1_stage2":
+        require("train.stage1_run_dir", not train.stage1_run_dir, f"left out: {model.family} has no Stage-I before it")
     finest = model.gf // 2 ** (model.branches - 1) if model.family == "v2" else model.gf // 4
     require("model.gf", finest >= 1, "wide enough that the finest scale keeps a channel")
     require("train.seed", 0 <= train.seed < 2**31, "from 0 to 2147483647")
     pairs = model.family != "v2"
     require("train.batch_size", train.batch_size >= 2 or not pairs, "at least 2: v1 pairs neighbours")
+
+
+DEFAULTS = _flat(Config())

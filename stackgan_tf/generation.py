@@ -1,5 +1,6 @@
 """From sentences to pictures with a trained generator."""
 
+import numbers
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,11 +8,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from stackgan_tf import config as configs
-from stackgan_tf import networks, text
+from stackgan_tf import cards, networks, text
+from stackgan_tf.checkpoint import restore_average
 from stackgan_tf.config import Config
 from stackgan_tf.errors import UserError
-from stackgan_tf.training.checkpoint import restore_average
 
 
 class TextToImage:
@@ -34,8 +34,11 @@ class TextToImage:
             batch_size: how many are drawn at once.
 
         Raises:
-            UserError: text for a model without, none for a model with, a blank sentence, embeddings of another size.
+            UserError: text for a model without, none for a model with, a blank sentence, embeddings of another size,
+                a seed below 0, a batch size below 1.
         """
+        if seed < 0 or batch_size < 1:
+            raise UserError(f"seed={seed}, batch_size={batch_size}: must be at least 0 and at least 1")
         embeddings, count = self._embeddings(sentences)
         drawn: list[list[np.ndarray]] = [[] for _ in self.config.scales]
         for start in range(0, count, batch_size):
@@ -49,16 +52,19 @@ class TextToImage:
 
     def _embeddings(self, sentences: str | Sequence[str] | np.ndarray | int) -> tuple[np.ndarray | None, int]:
         if self.encoder is None:
-            if not isinstance(sentences, int) or sentences < 1:
+            if not isinstance(sentences, numbers.Integral) or sentences < 1:
                 raise UserError(f"this model draws without text: give the number of pictures, not {sentences!r}")
-            return None, sentences
+            return None, int(sentences)
         if isinstance(sentences, np.ndarray) and sentences.dtype.kind == "f":
-            if sentences.ndim != 2 or sentences.shape[1] != self.encoder.size:
+            if sentences.ndim != 2 or sentences.shape[1] != self.encoder.size or not len(sentences):
                 raise UserError(f"text embeddings of shape {sentences.shape}: must be (N, {self.encoder.size})")
             return sentences.astype(np.float32), len(sentences)
-        if isinstance(sentences, int) or len(sentences) == 0:
+        sentences = [sentences] if isinstance(sentences, str) else sentences
+        if not isinstance(sentences, Sequence | np.ndarray) or not len(sentences):
             raise UserError(f"this model draws from sentences: give at least one, not {sentences!r}")
-        sentences = [sentences] if isinstance(sentences, str) else list(sentences)
+        for sentence in sentences:
+            if not isinstance(sentence, str):
+                raise UserError(f"this model draws from sentences, or from embeddings as one array; not {sentence!r}")
         embeddings = self.encoder.encode(sentences)
         for sentence, embedding in zip(sentences, embeddings, strict=True):
             if not embedding.any():
@@ -94,4 +100,4 @@ def run_config(run_dir: str | Path) -> Config:
     path = Path(run_dir) / "config.yaml"
     if not path.is_file():
         raise UserError(f"{run_dir}: not a run directory (no config.yaml); train one with python -m stackgan_tf.train")
-    return configs.load(path)
+    return cards.load(path)

@@ -63,6 +63,9 @@ def weighted_sum(terms: Terms, weights: dict[str, float]) -> Tensor:
 def pairs_v2(d: Discriminator, batch: Batch, scale: int, fake: Tensor, condition: Tensor | None) -> dict[str, Logits]:
     """Logits of real, mismatched (another image, this text) and fake pairs, each its own batch for batch norm.
 
+    Args:
+        condition: mu, [B, E], as in the released code; the papers write c.
+
     Source: StackGAN++ sections 4.1 and 4.2; released code, `train_Dnet`.
     """
     logits = {"real": d(batch.images[scale], condition, training=True)}
@@ -77,6 +80,7 @@ def pairs_v1(
     """Logits of real, mismatched (this image, the next text) and fake pairs; the real features serve twice.
 
     Args:
+        condition: mu, [B, E], as in the released code; the paper writes c.
         next_condition: mu of the next image's text, [B, E].
         rows: how many rows have a next image: B, but B - 1 where the batch ends.
 

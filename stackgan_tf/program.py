@@ -3,18 +3,20 @@
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from absl import app, flags, logging
 
 from stackgan_tf.errors import UserError
 
 
-def run(main: Callable[[], int | None]) -> None:
-    """Parses the flags, calls `main` and exits with what it returns."""
+def run(main: Callable[[], int]) -> None:
+    """Parses the flags, calls `main` and ends with the exit code that it returns."""
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().addFilter(_is_ours_or_serious)
-    app.run(lambda _: _guarded(main), flags_parser=_parse)
+    app.run(lambda _: leave(_guarded(main)), flags_parser=_parse)
 
 
 def load_tensorflow() -> None:
@@ -31,28 +33,44 @@ def load_tensorflow() -> None:
         os.close(nowhere)
 
 
-def fail(message: str) -> None:
-    """Ends the program with one line and exit code 2."""
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
-    sys.exit(2)
+def leave(code: int) -> NoReturn:
+    """Ends the process at once.
+
+    The interpreter's own end waits for the threads of an input pipeline, which may wait for the interpreter.
+    """
+    logging.flush()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _is_ours_or_serious(record: logging.logging.LogRecord) -> bool:
     return "stackgan_tf" in record.pathname or record.levelno >= logging.logging.WARNING
 
 
-def _guarded(main: Callable[[], int | None]) -> int | None:
+def _guarded(main: Callable[[], int]) -> int:
     try:
         return main()
     except UserError as error:
-        fail(str(error))
+        return _refuse(str(error))
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return 130
+    except Exception:
+        traceback.print_exc()
+        return 1
+
+
+def _refuse(message: str) -> int:
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    return 2
 
 
 def _parse(arguments: Sequence[str]) -> list[str]:
     try:
         rest = flags.FLAGS(arguments)
     except flags.Error as error:
-        fail(f"{error} (--help lists the flags)")
+        leave(_refuse(f"{error} (--help lists the flags)"))
     if rest[1:]:
-        fail(f"{rest[1]!r}: flags only, as in --name=value (--help lists them)")
+        leave(_refuse(f"{rest[1]!r}: flags only, as in --name=value (--help lists them)"))
     return rest

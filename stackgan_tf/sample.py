@@ -30,7 +30,7 @@ def main() -> int:
         raise UserError(f"--num={FLAGS.num}: must be at least 1")
     if FLAGS.seed < 0:
         raise UserError(f"--seed={FLAGS.seed}: must be at least 0")
-    out = Path(FLAGS.out)
+    out = Path(FLAGS.out).expanduser()
     if out.suffix.lower() not in IMAGE_SUFFIXES:
         raise UserError(f"--out={out}: must end in {', '.join(IMAGE_SUFFIXES)}")
 
@@ -38,7 +38,7 @@ def main() -> int:
     from stackgan_tf.generation import load_generator
     from stackgan_tf.grids import caption_grid
 
-    artist = load_generator(FLAGS.run_dir)
+    artist = load_generator(Path(FLAGS.run_dir).expanduser())
     if artist.encoder is None and FLAGS.text:
         raise UserError("--text: this run was trained without text; give --num only")
     if artist.encoder and not FLAGS.text:

@@ -28,10 +28,11 @@ class Logits(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """One step's data. A mismatched pair always joins an image with a sentence of another class.
+    """One step's data. A mismatched pair joins an image with a sentence of another class.
 
-    v2 takes another image for the text (`mismatched_images`), v1 another text for the image
-    (`mismatched_text_embedding`: the text of the next image of the batch).
+    v2 takes another image for the text (`mismatched_images`), of another class by construction; v1 another text for
+    the image (`mismatched_text_embedding`: that of the next image of the batch), with weight 0 where the class is
+    the same.
     """
 
     images: tuple[Tensor, ...]  # [B, S, S, 3] each, the same crop at every scale

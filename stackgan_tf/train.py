@@ -12,8 +12,8 @@ from pathlib import Path
 
 from absl import flags
 
+from stackgan_tf import cards, program
 from stackgan_tf import config as configs
-from stackgan_tf import program
 from stackgan_tf.config import Config
 from stackgan_tf.errors import UserError
 
@@ -22,7 +22,7 @@ flags.DEFINE_string("dataset", None, "Data set: the first part of a card's name,
 flags.DEFINE_string(
     "model", None, "Model: the rest of a card's name, such as v2 (the default), v1_stage1 or v1_stage2."
 )
-flags.DEFINE_string("config", None, "A card of your own, instead of --dataset and --model.")
+flags.DEFINE_string("config", None, "A card of your own, in place of the one of --dataset and --model.")
 flags.DEFINE_multi_string("set", [], "Changes one field of the card: section.field=value. May be repeated.")
 flags.DEFINE_string("source_dir", None, "The folder of the images and captions as you have them.")
 flags.DEFINE_string("data_dir", "~/tensorflow_datasets", "Where prepared data sets are kept.")
@@ -44,17 +44,19 @@ FLAG_FIELDS = ("steps", "batch_size", "precision", "seed", "stage1_run_dir")
 def main() -> int:
     """Flags in, one run out; the exit code."""
     card = _card()
-    changes = [f"train.{name}={FLAGS[name].value}" for name in FLAG_FIELDS if FLAGS[name].value is not None]
-    config = configs.load(card, [*FLAGS.set, *changes])
+    config = cards.load(card, FLAGS.set, **{n: FLAGS[n].value for n in FLAG_FIELDS if FLAGS[n].value is not None})
+    for name, said in ("dataset", config.data.dataset), ("model", config.model.name):
+        if FLAGS.config and FLAGS[name].value not in (None, said):
+            raise UserError(f"--{name}={FLAGS[name].value}: {card} is a card of {said}; leave the flag out")
+    program.load_tensorflow()
     if FLAGS.dry_run:
         return _dry_run(config)
-
-    program.load_tensorflow()
     from stackgan_tf.data.prepare import prepare
-    from stackgan_tf.training.run import check_run_dir, train
+    from stackgan_tf.training.checks import check
+    from stackgan_tf.training.run import train
 
-    run_dir = Path(FLAGS.run_dir or f"runs/{card.stem}")
-    check_run_dir(run_dir, config, FLAGS.resume)
+    run_dir = Path(FLAGS.run_dir or f"runs/{card.stem}").expanduser()
+    check(config, run_dir, FLAGS.resume)
     source_dir = Path(FLAGS.source_dir) if FLAGS.source_dir else None
     builder = prepare(config.data.dataset, Path(FLAGS.data_dir), source_dir, FLAGS.skip_broken)
     if not train(config, builder, run_dir, FLAGS.resume):
@@ -65,20 +67,19 @@ def main() -> int:
 
 def _card() -> Path:
     if FLAGS.config:
-        if FLAGS.dataset or FLAGS.model:
-            raise UserError("--config names the whole card: leave --dataset and --model out")
-        return Path(FLAGS.config)
+        return Path(FLAGS.config).expanduser()
     if not FLAGS.dataset:
         raise UserError("--dataset is missing, as in --dataset=shapes (or --config=FILE)")
-    return configs.card(FLAGS.dataset, FLAGS.model or "v2")
+    return cards.find(FLAGS.dataset, FLAGS.model or "v2")
 
 
 def _dry_run(config: Config) -> int:
-    program.load_tensorflow()
     import tensorflow as tf
 
     from stackgan_tf import networks
+    from stackgan_tf.training.checks import check_names
 
+    check_names(config)
     sys.stdout.write(configs.dump(config))
     with tf.Graph().as_default():  # shapes only: no weight is drawn
         counts = networks.parameter_counts(networks.build(config))

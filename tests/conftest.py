@@ -50,7 +50,6 @@ def tiny_config(family="v2", **sections):
         "data": {"text_size": 16, "random_crop": False, "random_flip": False},
         "model": {
             "family": family,
-            "branches": 2,
             "base_size": 8,
             "gf": 8,
             "df": 4,
@@ -60,6 +59,8 @@ def tiny_config(family="v2", **sections):
         },
         "train": {"batch_size": 4, "steps": 4, "ema_decay": 0.9},
     }
+    if family == "v2":
+        values["model"]["branches"] = 2
     for section, fields in sections.items():
         values.setdefault(section, {}).update(fields)
     return configs.from_dict(values)

@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from stackgan_tf import cards
 from stackgan_tf import config as configs
 from stackgan_tf.errors import UserError
 
@@ -23,9 +24,9 @@ def test_dump_and_read_again_is_the_same():
     assert configs.from_dict(yaml.safe_load(configs.dump(config))) == config
 
 
-@pytest.mark.parametrize("path", sorted(configs.cards_dir().glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(cards.folder().glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_card_is_valid_and_says_what_it_is(path):
-    config = configs.load(path)
+    config = cards.load(path)
     assert path.stem.startswith(config.data.dataset)
     head = [line for line in path.read_text().splitlines() if line.startswith("#")]
     for word in ("Paper:", "Command:", "Length:", "Score:"):
@@ -45,7 +46,7 @@ def test_any_number_of_branches(branches, scales):
 def test_an_override_is_typed(tmp_path):
     card = tmp_path / "card.yaml"
     card.write_text("model: {gf: 8}\n")
-    config = configs.load(card, ["model.gf=16", "optimizer.generator_learning_rate=1e-3", "loss.joint=false"])
+    config = cards.load(card, ["model.gf=16", "optimizer.generator_learning_rate=1e-3", "loss.joint=false"])
     assert config.model.gf == 16 and config.optimizer.generator_learning_rate == 1e-3 and config.loss.joint is False
 
 
@@ -62,7 +63,10 @@ def test_an_override_is_typed(tmp_path):
         ({"model": {"branches": 6}}, "model.branches=6: must be from 1 to 5"),
         ({"model": {"base_size": 48}}, "model.base_size=48: must be a power of two"),
         ({"model": {"branches": 5, "gf": 8}}, "model.gf=8: must be wide enough"),
-        ({"model": {"family": "v1_stage1", "conditional": False}}, "model.conditional=False"),
+        ({"model": {"family": "v1_stage1", "conditional": False}}, "model.conditional=False: must be left out"),
+        ({"model": {"family": "v1_stage2", "branches": 2}}, "model.branches=2: must be left out: v1_stage2 has"),
+        ({"train": {"stage1_run_dir": "runs/x"}}, "train.stage1_run_dir='runs/x': must be left out"),
+        ({"loss": {"kl_weight": float("inf")}}, "loss.kl_weight=inf: must be finite"),
         ({"train": {"precision": "float8"}}, "train.precision='float8': must be one of"),
         ({"train": {"batch_size": 0}}, "train.batch_size=0: must be at least 1"),
         ({"train": {"steps": -1}}, "train.steps=-1"),
@@ -79,24 +83,36 @@ def test_a_wrong_card_is_named(values, message):
 @pytest.mark.parametrize("override", ["model.gf", "gf=3", "model.=3"])
 def test_a_wrong_override_is_named(tmp_path, override):
     card = tmp_path / "card.yaml"
-    card.write_text("")
+    card.write_text("model: {gf: 8}\n")
     with pytest.raises(UserError, match="section.field=value"):
-        configs.load(card, [override])
+        cards.load(card, [override])
 
 
-@pytest.mark.parametrize("text", ["model: [", "- a\n- b\n", "\x00"])
-def test_a_card_that_is_no_yaml_mapping(tmp_path, text):
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("model: [", "not a readable YAML card"),
+        ("- a\n- b\n", "must be a mapping"),
+        ("model: 3\n", "model: must be a mapping, not 3"),
+        ("\x00", "not a readable YAML card"),
+        ("", "the card is empty"),
+        ("model: {gff: 3}\n", "model.gff: unknown key"),
+    ],
+)
+def test_a_card_that_is_wrong_is_named(tmp_path, text, message):
     card = tmp_path / "card.yaml"
     card.write_text(text)
-    with pytest.raises(UserError):
-        configs.load(card)
+    with pytest.raises(UserError) as error:
+        cards.load(card, ["model.gf=8"])
+    assert str(error.value).startswith(f"{card}: ") and message in str(error.value)
 
 
 def test_an_unknown_data_set_or_model_lists_the_known():
-    with pytest.raises(UserError, match="unknown data set.*oxford102_v2"):
-        configs.card("roses", "v2")
+    for dataset in ("roses", "shapes_v1"):
+        with pytest.raises(UserError, match=f"--dataset={dataset}: unknown data set; choose from oxford102, shapes"):
+            cards.find(dataset, "v2")
     with pytest.raises(UserError, match="choose from .*v1_stage1"):
-        configs.card("shapes", "v9")
+        cards.find("shapes", "v9")
 
 
 def test_differences_name_the_fields():

@@ -47,6 +47,9 @@ def test_embeddings_do_as_well_as_sentences(artist):
         ([], "give at least one"),
         (3, "draws from sentences"),
         (np.zeros((2, 7)), r"shape \(2, 7\): must be \(N, 16\)"),
+        (np.zeros((0, 16)), r"shape \(0, 16\)"),
+        (None, "give at least one, not None"),
+        ([[0.5] * 16], "or from embeddings as one array"),
     ],
 )
 def test_what_cannot_be_drawn(artist, asked, message):
@@ -57,7 +60,9 @@ def test_what_cannot_be_drawn(artist, asked, message):
 def test_without_text_a_number_is_asked():
     config = tiny_config(model={"conditional": False})
     artist = TextToImage(config, networks.build_generator(config))
-    assert artist(5)[8].shape == (5, 8, 8, 3)
+    assert artist(np.int64(5))[8].shape == (5, 8, 8, 3)
+    with pytest.raises(UserError, match="seed=-1"):
+        artist(5, seed=-1)
     with pytest.raises(UserError, match="draws without text"):
         artist("a flower")
     with pytest.raises(UserError, match="number of pictures, not 0"):

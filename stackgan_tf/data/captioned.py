@@ -12,6 +12,8 @@ from tqdm import tqdm
 
 from stackgan_tf.errors import UserError
 
+FORMATS = ("JPEG", "PNG")  # that TensorFlow decodes as Pillow does
+
 
 class Source(NamedTuple):
     """One example as files: an image (a path, or its bytes) with its caption file and class (from 0)."""
@@ -78,7 +80,6 @@ class CaptionedImages(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             "classes": len({s.label for s in good}),
             "broken": len(broken),
         } | counts
-        logging.info("%s: %s", self.name, ", ".join(f"{count} {name}" for name, count in counts.items()))
         self.info.metadata.update(counts | {"broken_files": broken, "source_dir": str(self.source_dir)})
         return good
 
@@ -119,11 +120,15 @@ def _fault(source: Source) -> str | None:
         try:
             with Image.open(source.image) as image:
                 image.load()
-        except (OSError, SyntaxError, ValueError) as error:
+                if image.format not in FORMATS:
+                    return f"{source.image} (a {image.format} file; must be {' or '.join(FORMATS)})"
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             return f"{source.image} ({type(error).__name__}: not a whole image)"
     try:
         return None if read_captions(source.captions) else f"{source.captions} (no caption line)"
     except FileNotFoundError:
         return f"{source.captions} (missing caption file)"
-    except (OSError, UnicodeDecodeError):
+    except OSError as error:
+        return f"{source.captions} ({error.strerror})"
+    except UnicodeDecodeError:
         return f"{source.captions} (not UTF-8 text)"

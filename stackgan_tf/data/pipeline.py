@@ -102,7 +102,7 @@ def training_batches(records: Records, config: Config, encoder: TextEncoder | No
         text = tf.ensure_shape(encoder.encode_tensor(loaded["sentence"]), (plan.size, encoder.size))
         if plan.other:
             return Batch(images, text, pyramid(loaded["images"][:, 1], config.judged_scales))
-        weight = _next_pair_weight(loaded["label"])
+        weight = next_pair_weight(loaded["label"])
         return Batch(images, text, None, tf.roll(text, -1, axis=0), weight)
 
     return (
@@ -116,7 +116,7 @@ def training_batches(records: Records, config: Config, encoder: TextEncoder | No
     )
 
 
-def _next_pair_weight(labels: tf.Tensor) -> tf.Tensor:
+def next_pair_weight(labels: tf.Tensor) -> tf.Tensor:
     """Weight of the pair (image i, text i + 1): 0 for the last row and within a class, of mean 1 over the batch."""
     differs = tf.cast(labels[:-1] != labels[1:], tf.float32)
     weight = tf.concat([differs, [0.0]], axis=0)

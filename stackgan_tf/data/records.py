@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
+from stackgan_tf.errors import UserError
+
 
 class Record(NamedTuple):
     """One image as it is stored, with what is said of it."""
@@ -21,11 +23,20 @@ class Records:
 
     Random access makes a batch a pure function of its number: perfect shuffling without a buffer, mismatched
     images of another class by construction, and nothing to save but the step.
+
+    Raises:
+        UserError: the files of the split are missing or damaged.
     """
 
     def __init__(self, builder: tfds.core.DatasetBuilder, split: str) -> None:
-        self._source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
-        self.labels = np.array([record["label"] for record in self._source], np.int64)
+        try:
+            self._source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+            self.labels = np.array([record["label"] for record in self._source], np.int64)
+        except Exception as error:  # array_record and protobuf raise whatever the bytes lead to
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"{builder.data_path}: the prepared data are damaged ({reason}); remove that folder and prepare again"
+            ) from None
 
     def __len__(self) -> int:
         return len(self._source)

@@ -217,6 +217,7 @@ class LogitHead(keras.layers.Layer):
 
     Shapes: [B, 4, 4, C] -> [B].
     Source: released code, `outlogits` (v1), `logits` and `uncond_logits` (v2), without their sigmoid.
+    Deviation: the bias starts at 0; in the released code at its framework's small uniform draw.
     """
 
     def __init__(self, initializer: str = "orthogonal", **kwargs: Any) -> None:

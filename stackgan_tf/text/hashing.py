@@ -44,7 +44,7 @@ class Encoder:
             lowered = re.sub("[A-Z]", lambda match: match[0].lower(), sentence)
             words = [word for word in re.sub(SEPARATORS, " ", lowered).split(" ") if word and word not in STOP_WORDS]
             for gram in {*words, *(f"{a} {b}" for a, b in zip(words, words[1:], strict=False))}:
-                text = np.frombuffer(gram.encode()[:MAX_BYTES], np.uint8).astype(np.int64)
+                text = np.frombuffer(gram.encode(errors="replace")[:MAX_BYTES], np.uint8).astype(np.int64)
                 code = int(np.sum(text * POWERS[: len(text)] % MODULUS)) % MODULUS
                 row[code * PLACE % MODULUS % self.size] += 1.0 if code * SIGN % MODULUS % 2 else -1.0
         norm = np.sqrt(np.mean(embeddings**2, axis=1, keepdims=True))

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -12,11 +11,12 @@ from tqdm import tqdm
 
 from stackgan_tf import grids
 from stackgan_tf.config import Config
+from stackgan_tf.files import write_whole
 from stackgan_tf.generation import TextToImage
 
 
-class Callback(Protocol):
-    """Called by the loop with the number of steps done."""
+class Callback:
+    """Called by the loop with the number of steps done; each does what it has to."""
 
     def on_log(self, step: int, metrics: dict[str, float]) -> None:
         """Every `log_every_steps`: the loss terms, means over those steps, and images per second."""
@@ -28,7 +28,7 @@ class Callback(Protocol):
         """Once, however the loop ends."""
 
 
-class ProgressBar:
+class ProgressBar(Callback):
     """Step, images per second, losses and time left on the terminal."""
 
     def __init__(self, start_step: int, config: Config) -> None:
@@ -39,20 +39,17 @@ class ProgressBar:
         self.bar.set_postfix({"img/s": f"{metrics['images_per_second']:.1f}"} | losses, refresh=False)
         self.bar.update(step - self.bar.n)
 
-    def on_sample(self, step: int) -> None:
-        pass
-
     def on_end(self) -> None:
         self.bar.close()
 
 
-class MetricsFile:
+class MetricsFile(Callback):
     """A line of JSON for each log; after a restart, lines from beyond the checkpoint are dropped."""
 
     def __init__(self, path: Path, start_step: int) -> None:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [line for line in lines if _step_of(line) <= start_step]
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        write_whole(path, "".join(f"{line}\n" for line in kept))
         self.path = path
 
     def on_log(self, step: int, metrics: dict[str, float]) -> None:
@@ -63,14 +60,23 @@ class MetricsFile:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
-    def on_sample(self, step: int) -> None:
-        pass
+
+class TensorBoard(Callback):
+    """The metrics as scalars."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.writer = tf.summary.create_file_writer(str(run_dir / "tensorboard"))
+
+    def on_log(self, step: int, metrics: dict[str, float]) -> None:
+        with self.writer.as_default(step):
+            for name, value in metrics.items():
+                tf.summary.scalar(name, value)
 
     def on_end(self) -> None:
-        pass
+        self.writer.close()
 
 
-class Samples:
+class Samples(Callback):
     """Pictures of fixed captions and fixed noise by the averaged generator: PNG files and TensorBoard."""
 
     def __init__(self, run_dir: Path, artist: TextToImage, captions: Sequence[str]) -> None:
@@ -78,11 +84,6 @@ class Samples:
         self.folder.mkdir(exist_ok=True)
         self.artist, self.captions = artist, captions
         self.writer = tf.summary.create_file_writer(str(run_dir / "tensorboard"))
-
-    def on_log(self, step: int, metrics: dict[str, float]) -> None:
-        with self.writer.as_default(step):
-            for name, value in metrics.items():
-                tf.summary.scalar(name, value)
 
     def on_sample(self, step: int) -> None:
         asked = list(self.captions) if self.artist.encoder else len(self.captions)
@@ -97,6 +98,6 @@ class Samples:
 
 def _step_of(line: str) -> float:
     try:
-        return json.loads(line)["step"]
-    except (json.JSONDecodeError, KeyError, TypeError):
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
         return float("inf")  # a line cut short by a kill

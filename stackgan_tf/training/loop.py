@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import tensorflow as tf
 
+from stackgan_tf.checkpoint import Checkpoints
 from stackgan_tf.config import TrainConfig
 from stackgan_tf.structs import Batch
 from stackgan_tf.training.callbacks import Callback
-from stackgan_tf.training.checkpoint import Checkpoints
 from stackgan_tf.training.state import TrainState
 from stackgan_tf.training.step import Metrics
 

@@ -14,6 +14,8 @@ def make_optimizer(
     """Adam; the rate is halved every `halve_every_epochs`; float16 scales its losses dynamically.
 
     Source: StackGAN section 4.1 and StackGAN++ section 5.1; released code of both, epsilon 1e-8.
+    Deviation: Keras adds epsilon before the second moment's bias is corrected, the released framework after; Keras'
+    is 32 times larger at the first step and the same from a few thousand on.
     """
     rate: float | keras.optimizers.schedules.LearningRateSchedule = learning_rate
     if config.halve_every_epochs:

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from stackgan_tf import networks
+from stackgan_tf.checkpoint import variables_by_path
 from stackgan_tf.config import Config
 from stackgan_tf.training.distribution import synchronize_batch_norm
 from stackgan_tf.training.ema import copy_weights
@@ -46,17 +47,6 @@ class TrainState(tf.Module):
             discriminator_optimizers=[variables_by_path(o) for o in self.discriminator_optimizers],
             step=self.step,
         )
-
-
-def variables_by_path(part: keras.Model | keras.optimizers.Optimizer) -> dict[str, tf.Variable]:
-    """Every variable under its name, to be saved.
-
-    `tf.train.Checkpoint(model)` leaves out, without a word, the layers that a Keras 3 model keeps in lists.
-    """
-    variables = {v.path: v.value for v in part.variables}
-    if len(variables) != len(part.variables):
-        raise ValueError(f"{part.name}: two variables of one name")
-    return variables
 
 
 def _optimizer_for(

@@ -1,12 +1,10 @@
 """One training step, as the papers write it."""
 
-from collections.abc import Callable
-
 import tensorflow as tf
 
 from stackgan_tf import objectives
 from stackgan_tf.config import Config
-from stackgan_tf.structs import Batch, GeneratorOutputs
+from stackgan_tf.structs import Batch, GeneratorOutputs, Logits
 from stackgan_tf.training.distribution import replica_rows
 from stackgan_tf.training.ema import update_average
 from stackgan_tf.training.precision import minimize
@@ -24,38 +22,28 @@ def draw_noise(sizes: dict[str, int], rows: int, seed: int, step: tf.Tensor) -> 
     return {name: tf.random.stateless_normal([rows, size], seeds[i]) for i, (name, size) in enumerate(sizes.items())}
 
 
-def make_train_step(state: TrainState, strategy: tf.distribute.Strategy, config: Config) -> Callable[[Batch], Metrics]:
+class TrainStep:
     """The step as a `tf.function`: a (distributed) global batch in, averaged loss terms out; changes `state`."""
-    generator, train = state.generator, config.train
-    weights = objectives.discriminator_weights(config)
 
-    def average(terms: objectives.Terms) -> objectives.Terms:
-        """This replica's share of the mean over the global batch."""
-        return {name: tf.reduce_sum(term) / train.batch_size for name, term in terms.items()}
+    def __init__(self, state: TrainState, strategy: tf.distribute.Strategy, config: Config) -> None:
+        self.state, self.strategy, self.config = state, strategy, config
+        self.batch_size = config.train.batch_size
+        self.discriminator_weights = objectives.discriminator_weights(config)
 
-    def pairs(i: int, batch: Batch, outputs: GeneratorOutputs) -> dict[str, objectives.Logits]:
-        fake, condition = outputs.images[i - len(state.discriminators)], outputs.mu
-        fake = tf.stop_gradient(fake)
-        condition = None if condition is None else tf.stop_gradient(condition)
-        if config.model.family == "v2":
-            return objectives.pairs_v2(state.discriminators[i], batch, i, fake, condition)
-        following = tf.stop_gradient(generator.conditioning.gaussian(batch.mismatched_text_embedding)[0])
-        rows = replica_rows(train.batch_size)
-        with_next = rows.stop - rows.start - (rows.stop == train.batch_size)
-        return objectives.pairs_v1(state.discriminators[i], batch, fake, condition, following, with_next)
+    @tf.function(autograph=False)
+    def __call__(self, batch: Batch) -> Metrics:
+        """One update of every D, then of G, then of its average."""
+        state, train = self.state, self.config.train
+        noise = draw_noise(state.generator.noise_sizes, self.batch_size, train.seed, state.step)
+        metrics = self.strategy.run(self._replica_step, args=(batch, noise))
+        update_average(self.strategy, state.average, state.generator, train.ema_decay)
+        state.step.assign_add(1)
+        total = tf.distribute.ReduceOp.SUM
+        return {name: self.strategy.reduce(total, value, axis=None) for name, value in metrics.items()}
 
-    def update_discriminator(i: int, batch: Batch, outputs: GeneratorOutputs) -> Metrics:
-        variables = state.discriminators[i].trainable_variables
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([v.value for v in variables])
-            terms = average(objectives.discriminator_terms(pairs(i, batch, outputs), batch.mismatched_weight))
-            loss = objectives.weighted_sum(terms, weights)
-            minimize(state.discriminator_optimizers[i], loss, tape, variables)
-        return {f"d{i}/{name}": value for name, value in terms.items()} | {f"d{i}/loss": loss}
-
-    def replica_step(batch: Batch, noise: dict[str, tf.Tensor]) -> Metrics:
-        rows = replica_rows(train.batch_size)
-        noise = {name: value[rows] for name, value in noise.items()}
+    def _replica_step(self, batch: Batch, noise: dict[str, tf.Tensor]) -> Metrics:
+        generator, discriminators = self.state.generator, self.state.discriminators
+        noise = {name: value[replica_rows(self.batch_size)] for name, value in noise.items()}
         text = {} if batch.text_embedding is None else {"text_embedding": batch.text_embedding}
         variables = generator.trainable_variables
         metrics: Metrics = {}
@@ -63,19 +51,36 @@ def make_train_step(state: TrainState, strategy: tf.distribute.Strategy, config:
             tape.watch([v.value for v in variables])
             outputs = generator(**noise, **text, training=True)
             with tape.stop_recording():
-                for i in range(len(state.discriminators)):
-                    metrics |= update_discriminator(i, batch, outputs)
-            terms = average(objectives.generator_terms(state.discriminators, outputs, config))
-            loss = objectives.weighted_sum(terms, objectives.generator_weights(config.loss, terms))
-            minimize(state.generator_optimizer, loss, tape, variables)
+                for i in range(len(discriminators)):
+                    metrics |= self._update_discriminator(i, batch, outputs)
+            terms = self._average(objectives.generator_terms(discriminators, outputs, self.config))
+            loss = objectives.weighted_sum(terms, objectives.generator_weights(self.config.loss, terms))
+            minimize(self.state.generator_optimizer, loss, tape, variables)
         return metrics | {f"g/{name}": value for name, value in terms.items()} | {"g/loss": loss}
 
-    @tf.function(autograph=False)
-    def train_step(batch: Batch) -> Metrics:
-        noise = draw_noise(generator.noise_sizes, train.batch_size, train.seed, state.step)
-        metrics = strategy.run(replica_step, args=(batch, noise))
-        update_average(strategy, state.average, generator, train.ema_decay)
-        state.step.assign_add(1)
-        return {name: strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None) for name, value in metrics.items()}
+    def _update_discriminator(self, i: int, batch: Batch, outputs: GeneratorOutputs) -> Metrics:
+        variables = self.state.discriminators[i].trainable_variables
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([v.value for v in variables])
+            judged = objectives.discriminator_terms(self._pairs(i, batch, outputs), batch.mismatched_weight)
+            terms = self._average({name: judged[name] for name in self.discriminator_weights})
+            loss = objectives.weighted_sum(terms, self.discriminator_weights)
+            minimize(self.state.discriminator_optimizers[i], loss, tape, variables)
+        return {f"d{i}/{name}": value for name, value in terms.items()} | {f"d{i}/loss": loss}
 
-    return train_step
+    def _pairs(self, i: int, batch: Batch, outputs: GeneratorOutputs) -> dict[str, Logits]:
+        """What D_i says of its three kinds of pairs; neither G nor mu learns from it."""
+        generator, d = self.state.generator, self.state.discriminators[i]
+        fake, condition = outputs.images[i - len(self.state.discriminators)], outputs.mu
+        fake = tf.stop_gradient(fake)
+        condition = None if condition is None else tf.stop_gradient(condition)
+        if self.config.model.family == "v2":
+            return objectives.pairs_v2(d, batch, i, fake, condition)
+        following = tf.stop_gradient(generator.conditioning.gaussian(batch.mismatched_text_embedding)[0])
+        rows = replica_rows(self.batch_size)
+        with_next = rows.stop - rows.start - (rows.stop == self.batch_size)
+        return objectives.pairs_v1(d, batch, fake, condition, following, with_next)
+
+    def _average(self, terms: objectives.Terms) -> objectives.Terms:
+        """This replica's share of the mean over the global batch."""
+        return {name: tf.reduce_sum(term) / self.batch_size for name, term in terms.items()}

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from stackgan_tf import text
-from stackgan_tf.data.pipeline import OtherClass, training_batches
+from stackgan_tf.data.pipeline import OtherClass, next_pair_weight, training_batches
 from stackgan_tf.data.prepare import prepare
 from stackgan_tf.data.preprocess import load_image, pyramid
 from stackgan_tf.data.records import Records
@@ -102,6 +102,10 @@ def test_v1_pairs_with_the_next_text(records):
     np.testing.assert_array_equal(batch.mismatched_text_embedding[:-1], batch.text_embedding[1:])
     weight = batch.mismatched_weight.numpy()
     assert weight[-1] == 0 and weight.mean() == pytest.approx(1)
+
+
+def test_v1_neighbours_of_one_class_have_no_weight():
+    np.testing.assert_array_equal(next_pair_weight(tf.constant([0, 0, 1, 1, 2])), [0, 2.5, 0, 2.5, 0])
 
 
 def test_shuffled_captions_are_the_known_bad_control(records):

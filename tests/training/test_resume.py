@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from stackgan_tf import checkpoint
+from stackgan_tf.checkpoint import Checkpoints
 from stackgan_tf.errors import UserError
 from stackgan_tf.generation import load_generator
-from stackgan_tf.training import checkpoint
-from stackgan_tf.training.checkpoint import Checkpoints
 from stackgan_tf.training.state import TrainState
-from stackgan_tf.training.step import make_train_step
+from stackgan_tf.training.step import TrainStep
 from tests.conftest import random_batch, tiny_config
 
 
 def advance(state, config, strategy, steps):
-    step = make_train_step(state, strategy, config)
+    step = TrainStep(state, strategy, config)
     for number in steps:
         step(random_batch(config, number))
 
@@ -35,9 +35,9 @@ def test_four_steps_are_two_and_two(tmp_path, one_replica, family, precision):
     advance(whole, config, one_replica, range(4))
     first = TrainState(config, one_replica, 10)
     advance(first, config, one_replica, range(2))
-    Checkpoints(tmp_path, first, keep=3).save()
+    Checkpoints(tmp_path, first.checkpoint(), first.step, keep=3).save()
     second = TrainState(config, one_replica, 10)
-    Checkpoints(tmp_path, second, keep=3).restore()
+    Checkpoints(tmp_path, second.checkpoint(), second.step, keep=3).restore()
     assert int(second.step.numpy()) == 2
     advance(second, config, one_replica, range(2, 4))
     for a, b in zip(everything(whole), everything(second), strict=True):
@@ -47,7 +47,7 @@ def test_four_steps_are_two_and_two(tmp_path, one_replica, family, precision):
 def test_every_variable_is_in_the_file(tmp_path, one_replica):
     config = tiny_config()
     state = TrainState(config, one_replica, 10)
-    Checkpoints(tmp_path, state, keep=1).save()
+    Checkpoints(tmp_path, state.checkpoint(), state.step, keep=1).save()
     saved = tf.train.list_variables(checkpoint.latest(tmp_path))
     count = sum(name.endswith("VARIABLE_VALUE") for name, _ in saved)
     assert count == len(everything(state)) + 1  # and the checkpoint's own save counter
@@ -76,7 +76,7 @@ def saved(tmp_path, one_replica):
 
     config = tiny_config("v1_stage1")
     state = TrainState(config, one_replica, 10)
-    checkpoints = Checkpoints(tmp_path, state, keep=3)
+    checkpoints = Checkpoints(tmp_path, state.checkpoint(), state.step, keep=3)
     for number in range(2):
         checkpoints.save()
         advance(state, config, one_replica, [number])
@@ -105,11 +105,16 @@ def test_a_damaged_checkpoint_is_named_and_kept(saved, one_replica, how):
         damaged = bytes(data)
     victim.write_bytes(damaged)
     state = TrainState(config, one_replica, 10)
-    for load in (Checkpoints(folder, state, keep=3).restore, lambda: load_generator(folder)):
+    for load in (Checkpoints(folder, state.checkpoint(), state.step, keep=3).restore, lambda: load_generator(folder)):
         with pytest.raises(UserError, match="is damaged") as error:
             load()
         assert path in str(error.value) and "\n" not in str(error.value)
     assert victim.read_bytes() == damaged
+
+
+def test_a_first_save_cut_short_is_no_checkpoint(tmp_path):
+    (tmp_path / "checkpoints/ckpt-1000_temp").mkdir(parents=True)
+    assert checkpoint.latest(tmp_path) is None
 
 
 def test_a_damaged_list_of_checkpoints(saved):
@@ -122,8 +127,8 @@ def test_a_damaged_list_of_checkpoints(saved):
 def test_a_checkpoint_of_another_network(saved, one_replica):
     folder, _, _ = saved
     other = TrainState(tiny_config("v1_stage1", model={"gf": 16}), one_replica, 10)
-    with pytest.raises(UserError, match="is (damaged|the checkpoint of another network)"):
-        Checkpoints(folder, other, keep=3).restore()
+    with pytest.raises(UserError, match="is the checkpoint of another network"):
+        Checkpoints(folder, other.checkpoint(), other.step, keep=3).restore()
 
 
 def test_no_checkpoint_yet(tmp_path):

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from stackgan_tf.training.distribution import replica_rows
 from stackgan_tf.training.precision import make_optimizer, minimize
 from stackgan_tf.training.state import TrainState
-from stackgan_tf.training.step import draw_noise, make_train_step
+from stackgan_tf.training.step import TrainStep, draw_noise
 from tests.conftest import random_batch, tiny_config
 
 ONE_BRANCH = {"branches": 1}
@@ -17,7 +18,7 @@ FAST = {"generator_learning_rate": 1e-3, "discriminator_learning_rate": 1e-3}
 def train(config, strategy, steps, state=None):
     """The state after some steps on fixed random data, and the metrics of the last."""
     state = state or TrainState(config, strategy, steps_per_epoch=10)
-    step = make_train_step(state, strategy, config)
+    step = TrainStep(state, strategy, config)
     data = [random_batch(config, seed) for seed in range(steps)]
     for batch in data:
         dataset = tf.data.Dataset.from_tensors(batch)
@@ -77,6 +78,8 @@ def test_batch_norm_that_is_not_synchronised_is_seen(one_replica, two_replicas):
 def test_noise_differs_between_replicas_and_not_with_their_number(two_replicas):
     sizes = {"z": 3, "eps": 2}
     noise = draw_noise(sizes, 4, 7, tf.constant(5, tf.int64))
+    seen = two_replicas.run(lambda: noise["z"][replica_rows(4)]).values
+    np.testing.assert_array_equal(np.concatenate(seen), noise["z"])
     assert {name: tuple(value.shape) for name, value in noise.items()} == {"z": (4, 3), "eps": (4, 2)}
     assert np.abs(noise["z"][:2] - noise["z"][2:]).min() > 0, "the rows of replica 0 and of replica 1"
     assert np.abs(noise["z"][:, :2] - noise["eps"]).min() > 0

@@ -29,8 +29,8 @@ def test_classes(folder: Path) -> set[int]:
     path = folder / "testclasses.txt"
     if not path.is_file():
         return set(range(4, 100, 5))
-    names = path.read_text(encoding="utf-8").split()
     try:
+        names = path.read_text(encoding="utf-8").split()
         classes = {int(name.removeprefix("class_")) - 1 for name in names}
     except ValueError:
         raise UserError(f"{path}: must hold lines such as class_00012") from None
@@ -43,7 +43,8 @@ class Oxford102(CaptionedImages):
     """8,189 photographs of 102 flowers, split by class: 82 to train, 20 to test.
 
     `source_dir` holds jpg/, text_c10/, imagelabels.mat and setid.mat; images that these lists name but jpg/ lacks
-    are counted, not missed. Without jpg/ the images come from TFDS' `oxford_flowers102`.
+    are counted, not missed. Without `source_dir` the captions are looked for in `data_dir`, and the images as well;
+    where they are not there, they come from TFDS' `oxford_flowers102`.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -51,6 +52,7 @@ class Oxford102(CaptionedImages):
     CLASSES = tuple(f"class_{number:05d}" for number in range(1, CLASS_COUNT + 1))
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
+        may_download = self.source_dir is None
         if self.source_dir is None:
             self.source_dir = Path(self.data_dir).parents[1] / "manual" / self.name
             existing(self.source_dir, f"{CAPTIONS_WANTED}; or name another folder with --source_dir")
@@ -60,24 +62,37 @@ class Oxford102(CaptionedImages):
         )
         existing(self.source_dir / "text_c10", CAPTIONS_WANTED)
         held_out = test_classes(self.source_dir)
-        named = self._published() if (self.source_dir / "jpg").exists() else self._downloaded()
+        jpg = self.source_dir / "jpg"
+        if not may_download:
+            existing(jpg, "the photographs must lie there; without --source_dir they are downloaded")
+        named = self._published() if jpg.exists() else self._downloaded()
         found = [source for source in named if isinstance(source.image, bytes) or source.image.is_file()]
         if not found:
-            raise UserError(
-                f"{self.source_dir / 'jpg'}: holds none of the images image_00001.jpg ... that setid.mat names"
-            )
+            raise UserError(f"{jpg}: holds none of the images image_00001.jpg ... that setid.mat names")
         sources = self.checked(found, missing_images=len(named) - len(found))
-        return {
-            "train": self._generate_examples(s for s in sources if s.label not in held_out),
-            "test": self._generate_examples(s for s in sources if s.label in held_out),
+        splits = {
+            "train": [source for source in sources if source.label not in held_out],
+            "test": [source for source in sources if source.label in held_out],
         }
+        for split, members in splits.items():
+            if not members:
+                raise UserError(
+                    f"{self.source_dir}: has no image for the {split} split; the test classes are "
+                    f"{', '.join(self.CLASSES[label] for label in sorted(held_out))}, all others are for training"
+                )
+        return {split: self._generate_examples(members) for split, members in splits.items()}
 
     def _published(self) -> list[Source]:
         """All images that the two lists of the data set name."""
         hint = "it belongs to the data set, beside jpg/ (www.robots.ox.ac.uk/~vgg/data/flowers/102)"
-        labels = _read_mat(existing(self.source_dir / "imagelabels.mat", hint), "labels")
-        splits = existing(self.source_dir / "setid.mat", hint)
-        numbers = np.sort(np.concatenate([_read_mat(splits, key) for key in ("trnid", "valid", "tstid")]))
+        labels_file = existing(self.source_dir / "imagelabels.mat", hint)
+        splits_file = existing(self.source_dir / "setid.mat", hint)
+        labels = _read_mat(labels_file, "labels")
+        numbers = np.sort(np.concatenate([_read_mat(splits_file, key) for key in ("trnid", "valid", "tstid")]))
+        if not len(labels) or labels.min() < 1 or labels.max() > CLASS_COUNT:
+            raise UserError(f"{labels_file}: must hold classes from 1 to {CLASS_COUNT}")
+        if not set(numbers) <= set(range(1, len(labels) + 1)) or len(set(numbers)) < len(numbers):
+            raise UserError(f"{splits_file}: must name images from 1 to {len(labels)}, each once")
         return [
             self._source(f"image_{n:05d}", self.source_dir / "jpg" / f"image_{n:05d}.jpg", int(labels[n - 1]) - 1)
             for n in numbers
@@ -86,7 +101,14 @@ class Oxford102(CaptionedImages):
     def _downloaded(self) -> list[Source]:
         """All images of TFDS' own builder, which downloads them."""
         builder = tfds.builder("oxford_flowers102", data_dir=Path(self.data_dir).parents[1])
-        builder.download_and_prepare()
+        try:
+            builder.download_and_prepare()
+        except (OSError, tfds.download.DownloadError) as error:
+            raise UserError(
+                f"the photographs cannot be downloaded ({error}); get them from "
+                f"www.robots.ox.ac.uk/~vgg/data/flowers/102 and put jpg/, imagelabels.mat and setid.mat into "
+                f"{self.source_dir}"
+            ) from None
         decoders = {"image": tfds.decode.SkipDecoding()}
         return [
             self._source(Path(r["file_name"].decode()).stem, r["image"], int(r["label"]))
@@ -100,6 +122,6 @@ class Oxford102(CaptionedImages):
 
 def _read_mat(path: Path, key: str) -> np.ndarray:
     try:
-        return scipy.io.loadmat(path)[key].ravel()
-    except (OSError, ValueError, KeyError, NotImplementedError, scipy.io.matlab.MatReadError) as error:
+        return scipy.io.loadmat(path)[key].ravel().astype(np.int64)
+    except Exception as error:  # a damaged file makes scipy raise whatever its bytes lead to
         raise UserError(f"{path}: not the MATLAB file of the data set ({type(error).__name__}: {error})") from None

@@ -7,25 +7,20 @@ import keras
 import tensorflow as tf
 
 from stackgan_tf.errors import UserError
-from stackgan_tf.training.state import TrainState, variables_by_path
 
 FOLDER = "checkpoints"
 
 
 class Checkpoints:
-    """Saves the state of a run and restores it."""
+    """Saves the state of a run and restores it; keeps the newest few."""
 
-    def __init__(self, run_dir: Path, state: TrainState, keep: int) -> None:
-        self.run_dir = run_dir
-        self.state = state
-        self.checkpoint = state.checkpoint()
-        self.manager = tf.train.CheckpointManager(
-            self.checkpoint, str(run_dir / FOLDER), max_to_keep=keep, step_counter=state.step
-        )
+    def __init__(self, run_dir: Path, checkpoint: tf.train.Checkpoint, step: tf.Variable, keep: int) -> None:
+        self.run_dir, self.checkpoint, self.step = run_dir, checkpoint, step
+        self.manager = tf.train.CheckpointManager(checkpoint, str(run_dir / FOLDER), max_to_keep=keep)
 
     def save(self) -> None:
         """Saves under the current step, once."""
-        step = int(self.state.step.numpy())
+        step = int(self.step.numpy())
         if self.manager.latest_checkpoint is None or checkpoint_step(self.manager.latest_checkpoint) != step:
             self.manager.save(checkpoint_number=step)
 
@@ -47,7 +42,7 @@ def latest(run_dir: Path) -> str | None:
     """
     folder = run_dir / FOLDER
     path = tf.train.latest_checkpoint(str(folder))
-    if path is None and folder.is_dir() and any(folder.iterdir()):
+    if path is None and (any(folder.glob("*.index")) or (folder / "checkpoint").exists()):
         raise UserError(
             f"{folder}: holds files but no readable newest checkpoint; its index 'checkpoint' is damaged: restore it "
             f"or move the folder away and train with --resume=never in another --run_dir"
@@ -58,6 +53,17 @@ def latest(run_dir: Path) -> str | None:
 def checkpoint_step(path: str) -> int:
     """The step in a checkpoint's name."""
     return int(re.search(r"-(\d+)$", path)[1])
+
+
+def variables_by_path(part: keras.Model | keras.optimizers.Optimizer) -> dict[str, tf.Variable]:
+    """Every variable under its name, to be saved.
+
+    `tf.train.Checkpoint(model)` leaves out, without a word, the layers that a Keras 3 model keeps in lists.
+    """
+    variables = {v.path: v.value for v in part.variables}
+    if len(variables) != len(part.variables):
+        raise ValueError(f"{part.name}: two variables of one name")
+    return variables
 
 
 def restore_average(generator: keras.Model, run_dir: Path) -> int:
@@ -74,12 +80,18 @@ def restore_average(generator: keras.Model, run_dir: Path) -> int:
 
 
 def _read(checkpoint: tf.train.Checkpoint, path: str, complete: bool) -> None:
+    another = UserError(f"{path}: is the checkpoint of another network than config.yaml describes")
     try:
         status = checkpoint.restore(path)
-        status.assert_consumed() if complete else status.assert_existing_objects_matched().expect_partial()
+        try:
+            status.assert_consumed() if complete else status.assert_existing_objects_matched()
+        finally:
+            status.expect_partial()  # else TensorFlow logs a line for each value that was not used
     except AssertionError:
-        raise UserError(f"{path}: is the checkpoint of another network than config.yaml describes") from None
+        raise another from None
     except (tf.errors.OpError, ValueError, IndexError, RuntimeError) as error:
+        if "incompatible tensor" in str(error):
+            raise another from None
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{path}: the checkpoint is damaged ({reason}); move its files away and write the name of an older one "

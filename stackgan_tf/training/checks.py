@@ -1,0 +1,122 @@
+"""Whether a run can start or go on; asked before any data is read. Nothing here writes."""
+
+from pathlib import Path
+
+from stackgan_tf import checkpoint, text
+from stackgan_tf import config as configs
+from stackgan_tf.config import Config
+from stackgan_tf.data.prepare import builder_class
+from stackgan_tf.errors import UserError
+from stackgan_tf.generation import run_config
+from stackgan_tf.training.distribution import make_strategy
+
+# What may change when a run goes on: how long it goes and what it writes.
+RESUMABLE = (
+    "train.steps",
+    "train.log_every_steps",
+    "train.sample_every_steps",
+    "train.checkpoint_every_steps",
+    "train.keep_checkpoints",
+)
+SHARED_WITH_STAGE1 = (
+    "data.dataset",
+    "data.text_encoder",
+    "data.text_size",
+    "model.gf",
+    "model.condition_size",
+    "model.noise_size",
+    "model.base_size",
+)
+
+
+def check_names(config: Config) -> None:
+    """Whether the data set and the text encoder exist.
+
+    Raises:
+        UserError: one does not; names those that do.
+    """
+    builder_class(config.data.dataset)
+    if config.model.conditional:
+        text.load(config.data.text_encoder, config.data.text_size)
+
+
+def check(config: Config, run_dir: Path, resume: str) -> None:
+    """Whether a run can start, as far as it can be told without its data.
+
+    Raises:
+        UserError: as `check_names`, `make_strategy`, `check_run_dir` and, for Stage-II, `check_stage1`.
+    """
+    check_names(config)
+    make_strategy(config.train.batch_size)
+    going_on = check_run_dir(run_dir, config, resume)
+    if config.model.family == "v1_stage2" and not going_on:
+        check_stage1(config)
+
+
+def check_run_dir(run_dir: Path, config: Config, resume: str) -> bool:
+    """Whether the run directory holds a run to go on with.
+
+    Args:
+        resume: `auto` goes on where there is a checkpoint, `must` insists on one, `never` on a new directory.
+
+    Raises:
+        UserError: `resume` cannot be followed, or the directory cannot be used or is of another configuration.
+    """
+    for folder in (run_dir, *run_dir.parents):
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"--run_dir={run_dir}: {folder} is a file; name a folder")
+    used = run_dir.is_dir() and any(run_dir.iterdir())
+    if used and not (run_dir / "config.yaml").is_file():
+        raise UserError(f"--run_dir={run_dir}: holds other files and no config.yaml; name a new or empty folder")
+    if used and resume == "never":
+        raise UserError(f"--run_dir={run_dir}: holds a run; name another folder, or go on with --resume=auto")
+    if used:
+        changed = {
+            name: values
+            for name, values in configs.differences(run_config(run_dir), config).items()
+            if name not in RESUMABLE
+        }
+        if changed:
+            listed = ", ".join(f"{name} was {old!r}, now {new!r}" for name, (old, new) in changed.items())
+            raise UserError(
+                f"--run_dir={run_dir}: holds a run of another configuration ({listed}); name another folder"
+            )
+    path = checkpoint.latest(run_dir) if used else None
+    if path and checkpoint.checkpoint_step(path) > config.train.steps:
+        raise UserError(f"--steps={config.train.steps}: the run is at step {checkpoint.checkpoint_step(path)} already")
+    if resume == "must" and not path:
+        raise UserError(
+            f"--run_dir={run_dir}: --resume=must finds no checkpoint there; name the run, or use --resume=auto"
+        )
+    return path is not None
+
+
+def check_stage1(config: Config) -> Path:
+    """The run directory of the Stage-I that Stage-II starts from.
+
+    Raises:
+        UserError: none is named, it is no Stage-I run, it did not end, or its sizes or texts are others.
+    """
+    if not config.train.stage1_run_dir:
+        raise UserError(
+            "train.stage1_run_dir='': Stage-II starts from a Stage-I run; name it with --stage1_run_dir=DIR"
+        )
+    run_dir = Path(config.train.stage1_run_dir).expanduser()
+    stage1 = run_config(run_dir)
+    if stage1.model.family != "v1_stage1":
+        raise UserError(f"--stage1_run_dir={run_dir}: is a run of {stage1.model.family}, not of v1_stage1")
+    for name, (theirs, ours) in configs.differences(stage1, config).items():
+        if name in SHARED_WITH_STAGE1:
+            raise UserError(
+                f"--stage1_run_dir={run_dir}: has {name}={theirs!r}, Stage-II {ours!r}; they must be the same"
+            )
+    path = checkpoint.latest(run_dir)
+    if path is None:
+        raise UserError(f"--stage1_run_dir={run_dir}: has no checkpoint yet; train it first")
+    step = checkpoint.checkpoint_step(path)
+    if step < stage1.train.steps:
+        raise UserError(
+            f"--stage1_run_dir={run_dir}: is at step {step} of {stage1.train.steps}; finish it first, "
+            f"or declare it finished by training it with --steps={step}"
+        )
+    return run_dir
