@@ -8,9 +8,13 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
+import tensorflow as tf
 import yaml
 from PIL import Image
+
+from stackgan_tf.generation import load_generator
 
 CARD = """
 data: {dataset: shapes, text_size: 16, random_crop: false, random_flip: false}
@@ -68,17 +72,21 @@ def test_what_a_run_leaves(folder):
     assert list((folder / "run/tensorboard").iterdir()) and list((folder / "run/checkpoints").glob("ckpt-4.*"))
 
 
-def test_a_run_goes_on_where_it_ended(folder, shapes_data_dir):
-    shutil.copytree(folder / "run", folder / "longer")
-    flags = ["--config=card.yaml", f"--data_dir={shapes_data_dir}", "--run_dir=longer"]
-    result = run("train", *flags, "--steps=6", "--resume=must", cwd=folder)
+def test_a_run_goes_on_as_if_it_had_never_stopped(folder, shapes_data_dir):
+    """Back to its checkpoint of step 2, and on to 4: every variable bit for bit, the position in the data with them."""
+    shutil.copytree(folder / "run", folder / "again")
+    checkpoints = folder / "again/checkpoints"
+    for path in checkpoints.glob("ckpt-4.*"):
+        path.unlink()
+    (checkpoints / "checkpoint").write_text('model_checkpoint_path: "ckpt-2"\nall_model_checkpoint_paths: "ckpt-2"\n')
+    flags = ["--config=card.yaml", f"--data_dir={shapes_data_dir}", "--run_dir=again", "--resume=must"]
+    result = run("train", *flags, cwd=folder)
     assert result.returncode == 0, result.stderr
-    steps = [
-        line["step"]
-        for line in map(json.loads, (folder / "longer/metrics.jsonl").read_text().splitlines())
-        if "g/loss" in line
-    ]
-    assert steps == [1, 2, 3, 4, 5, 6]
+    once, twice = (tf.train.load_checkpoint(str(folder / name / "checkpoints/ckpt-4")) for name in ("run", "again"))
+    for name in once.get_variable_to_shape_map():
+        np.testing.assert_array_equal(once.get_tensor(name), twice.get_tensor(name), name)
+    lines = [json.loads(line) for line in (folder / "again/metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "g/loss" in line] == [1, 2, 3, 4]
 
 
 def test_interrupted_it_saves_and_goes_on(folder, shapes_data_dir):
@@ -115,12 +123,13 @@ def test_dry_run_prints_and_leaves_nothing(tmp_path):
 @pytest.mark.parametrize("program", ["train", "sample"])
 def test_help_is_quick_and_complete(program):
     result = run(program, "--help")
+    assert result.returncode == 1, "absl's own"
     assert "--run_dir" in result.stdout and "python -m stackgan_tf" in result.stdout
 
 
 def test_stage2_starts_from_a_finished_stage1(tmp_path, shapes_data_dir):
-    (tmp_path / "one.yaml").write_text(CARD.replace("family: v2", "family: v1_stage1"))
-    (tmp_path / "two.yaml").write_text(CARD.replace("family: v2", "family: v1_stage2"))
+    (tmp_path / "one.yaml").write_text(CARD.replace("family: v2", "family: v1_stage1").replace("branches: 2, ", ""))
+    (tmp_path / "two.yaml").write_text(CARD.replace("family: v2", "family: v1_stage2").replace("branches: 2, ", ""))
     data = f"--data_dir={shapes_data_dir}"
     stage2 = ["--config=two.yaml", data, "--run_dir=two", "--stage1_run_dir=one"]
     assert "one: not a run directory" in refused(run("train", *stage2, cwd=tmp_path))
@@ -130,6 +139,9 @@ def test_stage2_starts_from_a_finished_stage1(tmp_path, shapes_data_dir):
     assert "model.gf=8, Stage-II 16" in wider
     result = run("train", *stage2, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
+    taken, given = load_generator(tmp_path / "two").generator.stage1, load_generator(tmp_path / "one").generator
+    for a, b in zip(taken.trainable_variables, given.trainable_variables, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
     drawn = run("sample", "--run_dir=two", "--text=a red circle", cwd=tmp_path)
     assert "1 pictures at 8, 32 pixels" in drawn.stdout
     # a Stage-I run that has not reached its steps is not finished
@@ -143,9 +155,12 @@ def test_stage2_starts_from_a_finished_stage1(tmp_path, shapes_data_dir):
     "flags, message",
     [
         ([], "--dataset is missing"),
-        (["--dataset=roses"], "--dataset=roses: unknown data set; the cards are"),
+        (["--dataset=roses"], "--dataset=roses: unknown data set; choose from oxford102, shapes"),
         (["--dataset=shapes", "--model=v3"], "--model=v3: no card for shapes; choose from"),
-        (["--dataset=shapes", "--config=card.yaml"], "leave --dataset and --model out"),
+        (["--dataset=oxford102", "--config=card.yaml"], "--dataset=oxford102: card.yaml is a card of shapes"),
+        (["--model=v1_stage1", "--config=card.yaml"], "--model=v1_stage1: card.yaml is a card of v2"),
+        (["--config=card.yaml", "--set", "data.text_encoder=bert", "--dry_run"], "data.text_encoder='bert': unknown"),
+        (["--config=card.yaml", "--set", "data.dataset=roses", "--dry_run"], "unknown data set; choose from"),
         (["--config=nowhere.yaml"], "nowhere.yaml: no such file"),
         (["--dataset=shapes", "--set", "model.gff=3"], "model.gff: unknown key; did you mean gf?"),
         (["--dataset=shapes", "--set", "model.gf=wide"], "model.gf='wide': must be of type int"),
@@ -169,6 +184,8 @@ REFUSED_BY_WHAT_IS_THERE = [
     (["--resume=never"], "holds a run; name another folder"),
     (["--run_dir=fresh", "--resume=must"], "finds no checkpoint"),
     (["--run_dir=card.yaml"], "is a file; name a folder"),
+    (["--run_dir=card.yaml/x"], "card.yaml is a file; name a folder"),
+    (["--steps=2"], "--steps=2: the run is at step 4 already"),
     (["--run_dir=."], "holds other files"),
     (["--run_dir=fresh", "--source_dir=nowhere"], "nowhere: no such folder"),
     (["--run_dir=fresh", "--source_dir=run"], "shapes draws its own images"),

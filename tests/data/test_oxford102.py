@@ -1,5 +1,6 @@
 """The flowers: the published layout, and everything that can be wrong with it."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -64,6 +65,8 @@ def damage(source, what):
         case "truncated":
             path = source / "jpg/image_00004.jpg"
             path.write_bytes(path.read_bytes()[:-300])
+        case "another format":
+            Image.new("RGB", (40, 40)).save(source / "jpg/image_00004.jpg", format="TIFF")
         case "no image":
             (source / "jpg/image_00004.jpg").write_text("not a picture")
         case "empty captions":
@@ -72,7 +75,7 @@ def damage(source, what):
             (source / "text_c10/class_00002/image_00004.txt").unlink()
 
 
-@pytest.mark.parametrize("what", ["truncated", "no image", "empty captions", "no captions"])
+@pytest.mark.parametrize("what", ["truncated", "another format", "no image", "empty captions", "no captions"])
 def test_a_broken_file_is_named_and_skipped_only_when_asked(source, tmp_path, what):
     damage(source, what)
     with pytest.raises(UserError, match="1 of 7 images cannot be used: .*image_00004.*--skip_broken"):
@@ -97,13 +100,49 @@ def remove(folder, name):
         (lambda s: remove(s, "text_c10"), "text_c10: no such folder; the captions of Reed"),
         (lambda s: remove(s, "imagelabels.mat"), "imagelabels.mat: no such file"),
         (lambda s: (s / "setid.mat").write_text("no"), "setid.mat: not the MATLAB file"),
-        (lambda s: [p.unlink() for p in (s / "jpg").iterdir()], "jpg: holds none of the images"),
+        (lambda s: scipy.io.savemat(s / "setid.mat", {"trnid": [[1, 1]], "valid": [[3]], "tstid": [[5]]}), "each once"),
+        (lambda s: scipy.io.savemat(s / "setid.mat", {"trnid": [[9]], "valid": [[3]], "tstid": [[5]]}), "from 1 to 8"),
+        (lambda s: scipy.io.savemat(s / "imagelabels.mat", {"labels": [[103] * 8]}), "classes from 1 to 102"),
+        (lambda s: remove(s, "jpg"), "jpg: no such folder; the photographs must lie there"),
+        (lambda s: [p.unlink() for p in (s / "jpg").iterdir()], "jpg: the folder is empty"),
+        (lambda s: [p.rename(p.with_suffix(".jpeg")) for p in (s / "jpg").iterdir()], "jpg: holds none of the images"),
+        (lambda s: [(s / f"jpg/image_0000{n}.jpg").unlink() for n in (2, 3, 5)], "no image for the test split"),
         (lambda s: (s / "testclasses.txt").write_text("roses\n"), "testclasses.txt: must hold lines"),
+        (lambda s: (s / "testclasses.txt").write_bytes(b"\xff\xfe"), "testclasses.txt: must hold lines"),
     ],
 )
 def test_a_wrong_folder_is_named(source, tmp_path, change, message):
     change(source)
     with pytest.raises(UserError, match=message):
+        prepare("oxford102", tmp_path / "data", source)
+
+
+def test_damage_to_a_list_is_no_traceback(source, tmp_path):
+    """Compressed, as published; uncompressed ones can crash scipy itself."""
+    published = {"trnid": [[1, 2]], "valid": [[3, 4]], "tstid": [[5, 6, 7, 8]]}
+    scipy.io.savemat(source / "setid.mat", published, do_compression=True)
+    whole = (source / "setid.mat").read_bytes()
+    for place in range(0, len(whole), len(whole) // 12):
+        (source / "setid.mat").write_bytes(whole[:place] + b"\x5a\xa5" + whole[place + 2 :])
+        with contextlib.suppress(UserError):
+            prepare("oxford102", tmp_path / str(place), source)
+
+
+def test_damaged_prepared_data_are_named(source, tmp_path):
+    builder = prepare("oxford102", tmp_path / "data", source)
+    (shard,) = builder.data_path.glob("*train.array_record*")
+    for damage in (b"", shard.read_bytes()[:500]):
+        shard.write_bytes(damage)
+        with pytest.raises(UserError, match="the prepared data are damaged .*remove that folder"):
+            Records(prepare("oxford102", tmp_path / "data"), "train")
+    (builder.data_path / "dataset_info.json").write_text("{")
+    with pytest.raises(UserError, match="the prepared data are damaged .*remove that folder"):
+        prepare("oxford102", tmp_path / "data")
+
+
+def test_a_data_dir_that_is_a_file(source, tmp_path):
+    (tmp_path / "data").write_text("")
+    with pytest.raises(UserError, match="--data_dir=.*data: cannot be used"):
         prepare("oxford102", tmp_path / "data", source)
 
 
