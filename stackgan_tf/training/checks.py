@@ -8,7 +8,7 @@ from stackgan_tf.config import Config
 from stackgan_tf.data.prepare import builder_class
 from stackgan_tf.errors import UserError
 from stackgan_tf.generation import run_config
-from stackgan_tf.training.distribution import make_strategy
+from stackgan_tf.training.distribution import replica_devices
 
 # What may change when a run goes on: how long it goes and what it writes.
 RESUMABLE = (
@@ -44,10 +44,10 @@ def check(config: Config, run_dir: Path, resume: str) -> None:
     """Whether a run can start, as far as it can be told without its data.
 
     Raises:
-        UserError: as `check_names`, `make_strategy`, `check_run_dir` and, for Stage-II, `check_stage1`.
+        UserError: as `check_names`, `replica_devices`, `check_run_dir` and, for Stage-II, `check_stage1`.
     """
     check_names(config)
-    make_strategy(config.train.batch_size)
+    replica_devices(config.train.batch_size)
     going_on = check_run_dir(run_dir, config, resume)
     if config.model.family == "v1_stage2" and not going_on:
         check_stage1(config)

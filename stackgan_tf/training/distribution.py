@@ -7,7 +7,12 @@ from stackgan_tf.errors import UserError
 
 
 def make_strategy(batch_size: int) -> tf.distribute.Strategy:
-    """MirroredStrategy over all visible GPUs, else over all logical CPU devices; one device works as well.
+    """MirroredStrategy over `replica_devices`. One a process: a second one breaks synchronised batch norm."""
+    return tf.distribute.MirroredStrategy(replica_devices(batch_size))
+
+
+def replica_devices(batch_size: int) -> list[str]:
+    """All visible GPUs, else all logical CPU devices.
 
     Raises:
         UserError: the replicas do not divide the batch.
@@ -18,7 +23,7 @@ def make_strategy(batch_size: int) -> tf.distribute.Strategy:
             f"train.batch_size={batch_size}: {len(devices)} replicas do not divide it; "
             f"use {batch_size - batch_size % len(devices) or len(devices)}"
         )
-    return tf.distribute.MirroredStrategy([device.name for device in devices])
+    return [device.name for device in devices]
 
 
 def synchronize_batch_norm(model: keras.Model) -> None:
