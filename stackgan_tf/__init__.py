@@ -2,7 +2,7 @@
 
     import stackgan_tf
     generator = stackgan_tf.load_generator("runs/shapes_v2")
-    images = generator("a small red circle on a blue background", seed=0)  # one array a scale
+    images = generator("a small solid red cross on a blue background", seed=0)  # one array a scale
 
 Importing this loads no TensorFlow.
 """

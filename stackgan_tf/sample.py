@@ -1,6 +1,6 @@
 """Draws pictures for sentences with a trained run.
 
-python -m stackgan_tf.sample --run_dir=runs/shapes_v2 --text="a large solid red circle on a blue background"
+python -m stackgan_tf.sample --run_dir=runs/shapes_v2 --text="a large solid red cross on a blue background"
 python -m stackgan_tf.sample --run_dir=runs/oxford102_v2_unconditional --num=16 --out=flowers.png
 """
 

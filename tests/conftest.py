@@ -39,7 +39,7 @@ def shapes_data_dir(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Shapes, "IMAGES_PER_COMBINATION", {"train": 8, "test": 24})
+        patch.setattr(Shapes, "IMAGES_PER_COMBINATION", {"train": 4, "test": 24})
         prepare("shapes", Path(folder))
     return folder
 

@@ -191,7 +191,7 @@ REFUSED_BY_WHAT_IS_THERE = [
     (["--run_dir=fresh", "--source_dir=run"], "shapes draws its own images"),
     (["--run_dir=fresh", "--set", "data.dataset=roses"], "unknown data set; choose from"),
     (["--run_dir=fresh", "--set", "data.text_encoder=bert"], "data.text_encoder='bert': unknown"),
-    (["--run_dir=fresh", "--batch_size=9999"], "the training split has 864 images only"),
+    (["--run_dir=fresh", "--batch_size=9999"], "the training split has 936 images only"),
 ]
 
 

@@ -91,8 +91,8 @@ def _ideal(name: str, shape: tuple[int, int]) -> np.ndarray:
     height, width = shape
     y = (np.arange(height)[:, None] + 0.5) / height
     x = (np.arange(width)[None, :] + 0.5) / width
-    if name == "circle":
-        return (x - 0.5) ** 2 + (y - 0.5) ** 2 <= 0.25
+    if name == "cross":
+        return (np.abs(x - 0.5) <= 1 / 6) | (np.abs(y - 0.5) <= 1 / 6)
     return np.abs(x - 0.5) <= y / 2 if name == "triangle" else np.ones(shape, bool)
 
 

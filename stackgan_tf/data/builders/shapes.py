@@ -18,11 +18,13 @@ COLORS = {
     "green": (30, 150, 50),
     "blue": (40, 70, 220),
     "yellow": (240, 220, 50),
+    "purple": (160, 50, 190),
     "white": (235, 235, 235),
+    "black": (20, 20, 20),
 }
-HELD_OUT = {("red", "green"), ("blue", "yellow")}  # shape and background
-SHAPES = ("circle", "square", "triangle")
-EXTENTS = {"small": 0.54, "large": 0.82}  # side of the bounding box in sides of the image
+HELD_OUT = {("red", "green"), ("blue", "yellow"), ("white", "black")}  # shape and background
+SHAPES = ("square", "triangle", "cross")
+EXTENTS = {"small": 0.56, "large": 0.84}  # side of the bounding box in sides of the image
 SIZES = {"small": ("small", "little"), "large": ("large", "big")}
 ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "middle", "right")
 TEMPLATES = (
@@ -49,7 +51,7 @@ COMBINATIONS = tuple(
 
 
 def is_held_out(attributes: Attributes) -> bool:
-    """Two pairs of colours, in every shape and size; each colour is seen on, and behind, others."""
+    """Three pairs of colours, in every shape and size; each colour is seen on, and behind, others."""
     return (attributes.color, attributes.background) in HELD_OUT
 
 
@@ -58,7 +60,7 @@ def draw(attributes: Attributes, row: str, column: str, rng: random.Random) -> I
     zoom = 4
     side = SIDE * zoom
     extent = side * EXTENTS[attributes.size] * rng.uniform(0.94, 1.06)
-    slack = (side - extent) / 2 * 0.7
+    slack = (side - extent) / 2 * 0.45
     middles = [
         side / 2 + slack * (names.index(name) - 1) * rng.uniform(0.8, 1.0) + rng.uniform(-0.02, 0.02) * side
         for names, name in ((COLUMNS, column), (ROWS, row))
@@ -67,12 +69,14 @@ def draw(attributes: Attributes, row: str, column: str, rng: random.Random) -> I
     right, bottom = left + extent, top + extent
     image = Image.new("RGB", (side, side), COLORS[attributes.background])
     pen, color = ImageDraw.Draw(image), COLORS[attributes.color]
-    if attributes.shape == "circle":
-        pen.ellipse((left, top, right, bottom), fill=color)
-    elif attributes.shape == "square":
+    if attributes.shape == "square":
         pen.rectangle((left, top, right, bottom), fill=color)
-    else:
+    elif attributes.shape == "triangle":
         pen.polygon(((left, bottom), (right, bottom), ((left + right) / 2, top)), fill=color)
+    else:
+        third = extent / 3
+        pen.rectangle((left + third, top, right - third, bottom), fill=color)
+        pen.rectangle((left, top + third, right, bottom - third), fill=color)
     return _lit(image.resize((SIDE, SIDE), Image.Resampling.BOX), rng)
 
 
@@ -100,17 +104,17 @@ def captions(attributes: Attributes, row: str, column: str, rng: random.Random) 
 
 
 class Shapes(CaptionedImages):
-    """Combinations of colour, background, shape and size; those of two pairs of colours only in the test split.
+    """Combinations of colour, background, shape and size; those of three pairs of colours only in the test split.
 
     The class of an image, which mismatched pairs never share, is its combination.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "5 colours, 3 shapes, 2 sizes, 9 positions."}
+    VERSION = tfds.core.Version("2.0.0")
+    RELEASE_NOTES = {"2.0.0": "7 colours, 3 shapes, 2 sizes, 9 positions.", "1.0.0": "Other colours and shapes."}
     IMAGE_FORMAT = "png"
     READS_SOURCE = False
     CLASSES = tuple("-".join(attributes) for attributes in COMBINATIONS)
-    IMAGES_PER_COMBINATION = {"train": 72, "test": 24}
+    IMAGES_PER_COMBINATION = {"train": 36, "test": 24}
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         return {split: self._generate_examples(split) for split in self.IMAGES_PER_COMBINATION}
