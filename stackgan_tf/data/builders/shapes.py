@@ -24,7 +24,7 @@ COLORS = {
 }
 HELD_OUT = {("red", "green"), ("blue", "yellow"), ("white", "black")}  # shape and background
 SHAPES = ("square", "triangle", "cross")
-EXTENTS = {"small": 0.56, "large": 0.84}  # side of the bounding box in sides of the image
+EXTENTS = {"small": 0.54, "large": 0.84}  # side of the bounding box in sides of the image
 SIZES = {"small": ("small", "little"), "large": ("large", "big")}
 ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "middle", "right")
 TEMPLATES = (
