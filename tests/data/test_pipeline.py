@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from stackgan_tf import text
-from stackgan_tf.data.pipeline import OtherClass, next_pair_weight, training_batches
+from stackgan_tf.data.pipeline import BatchPlan, OtherClass, next_pair_weight, training_batches
 from stackgan_tf.data.prepare import prepare
 from stackgan_tf.data.preprocess import load_image, pyramid
 from stackgan_tf.data.records import Records
@@ -53,7 +53,9 @@ def test_shapes_ranges_and_another_seed(records):
 def test_an_epoch_visits_each_record_once(records):
     class Few:
         labels = records.labels[:20]
-        seen: list = []
+
+        def __init__(self):
+            self.seen = []
 
         def __len__(self):
             return 20
@@ -63,10 +65,11 @@ def test_an_epoch_visits_each_record_once(records):
             return records.fetch(indices)
 
     few = Few()
-    config = tiny_config(model={"conditional": False})
-    batches(few, config, count=10)  # two epochs of five batches, and what was fetched ahead
-    assert sorted(few.seen[:20]) == sorted(few.seen[20:40]) == list(range(20))
-    assert few.seen[:20] != few.seen[20:40]
+    plan = BatchPlan(few, tiny_config(model={"conditional": False}))
+    for number in range(10):  # two epochs of five batches
+        plan.fetch(number)
+    assert sorted(few.seen[:20]) == sorted(few.seen[20:]) == list(range(20))
+    assert few.seen[:20] != few.seen[20:]
 
 
 def test_mismatched_images_are_of_another_class(records):
