@@ -10,6 +10,7 @@ from google.protobuf import json_format
 
 from stackgan_tf.data import builders
 from stackgan_tf.data.captioned import CaptionedImages
+from stackgan_tf.data.records import damaged
 from stackgan_tf.errors import UserError
 
 
@@ -53,9 +54,7 @@ def prepare(
     except OSError as error:
         raise UserError(f"--data_dir={data_dir}: cannot be used ({error.strerror or error})") from None
     except json_format.ParseError as error:
-        raise UserError(
-            f"{data_dir / dataset}: the prepared data are damaged ({error}); remove that folder and prepare again"
-        ) from None
+        raise damaged(data_dir / dataset, error) from None
     metadata = builder.info.metadata or {}
     counts = ", ".join(f"{count} {name}" for name, count in metadata.items() if isinstance(count, int))
     logging.info("%s%s", builder.data_path, f": {counts}" if counts else "")

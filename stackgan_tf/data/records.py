@@ -1,12 +1,19 @@
 """Random access to one split of a prepared data set."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from stackgan_tf.errors import UserError
+
+
+def damaged(folder: Path, error: Exception) -> UserError:
+    """What to say of prepared data that cannot be read."""
+    reason = " ".join(str(error).split())[:200]
+    return UserError(f"{folder}: the prepared data are damaged ({reason}); remove that folder and prepare again")
 
 
 class Record(NamedTuple):
@@ -33,10 +40,7 @@ class Records:
             self._source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
             self.labels = np.array([record["label"] for record in self._source], np.int64)
         except Exception as error:  # array_record and protobuf raise whatever the bytes lead to
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(
-                f"{builder.data_path}: the prepared data are damaged ({reason}); remove that folder and prepare again"
-            ) from None
+            raise damaged(builder.data_path, error) from None
 
     def __len__(self) -> int:
         return len(self._source)

@@ -53,7 +53,7 @@ class Oxford102(CaptionedImages):
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         may_download = self.source_dir is None
-        if self.source_dir is None:
+        if may_download:
             self.source_dir = Path(self.data_dir).parents[1] / "manual" / self.name
             existing(self.source_dir, f"{CAPTIONS_WANTED}; or name another folder with --source_dir")
         existing(
