@@ -16,7 +16,7 @@ class SdistWithConfigs(sdist):
 
     def add_defaults(self) -> None:
         super().add_defaults()
-        self.filelist.extend(str(path.relative_to(ROOT)) for path in (ROOT / "configs").glob("*.yaml"))
+        self.filelist.extend(str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*.yaml"))
 
 
 class BuildWithConfigs(build_py):
@@ -56,6 +56,7 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.20"],
+        "torch": ["torch>=2.4"],  # reads and writes the published checkpoints
         "test": TEST,
         "dev": [*TEST, "ruff>=0.8"],
     },
@@ -63,6 +64,8 @@ setup(
         "console_scripts": [
             "stackgan-train = stackgan_tf.train:run",
             "stackgan-sample = stackgan_tf.sample:run",
+            "stackgan-ablate = stackgan_tf.ablate:run",
+            "stackgan-import-checkpoint = stackgan_tf.import_checkpoint:run",
         ]
     },
     cmdclass={"build_py": BuildWithConfigs, "sdist": SdistWithConfigs},

@@ -1,13 +1,28 @@
-"""Cards: YAML files that become configurations, those of `configs/` and a user's own."""
+"""Cards: YAML files that become configurations, those of `configs/` and a user's own.
+
+configs/<dataset>_<model>.yaml       an experiment: what this data set and model need
+configs/presets/<name>.yaml          by family, what the papers or the released code fix; a card's own fields win
+configs/ablations/<name>.yaml        a change of some models, found as <dataset>_<model>_<name>
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
-from stackgan_tf.config import Config, from_dict
+from stackgan_tf.config import Config, differences, from_dict
 from stackgan_tf.errors import UserError
+
+Values = dict[str, dict[str, Any]]
+RELEASED = "released_code"
+
+
+class Card(NamedTuple):
+    """A card's name, without `.yaml`, and what it says."""
+
+    name: str
+    values: Values
 
 
 def folder() -> Path:
@@ -16,42 +31,96 @@ def folder() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parent.parent / "configs"
 
 
-def find(dataset: str, model: str) -> Path:
-    """The card `configs/<dataset>_<model>.yaml`.
+def find(dataset: str, model: str) -> Card:
+    """The card `configs/<dataset>_<model>.yaml`, or that of a model with an ablation behind it, as in `v2_no_jcu`.
 
     Raises:
         UserError: there is none; names those that exist.
     """
-    cards: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder().glob("*.yaml")):
-        subject = read(path)["data"]["dataset"]
-        cards.setdefault(subject, {})[path.stem.removeprefix(f"{subject}_")] = path
-    if dataset not in cards:
-        raise UserError(f"--dataset={dataset}: unknown data set; choose from {', '.join(cards)}")
-    if model not in cards[dataset]:
-        raise UserError(f"--model={model}: no card for {dataset}; choose from {', '.join(cards[dataset])}")
-    return cards[dataset][model]
+    if card := _own(dataset, model):
+        return card
+    for path in sorted((folder() / "ablations").glob("*.yaml")):
+        base = _own(dataset, model.removesuffix(f"_{path.stem}"))
+        if base and (ablated := ablate(base, path)):
+            return ablated
+    cards = [Card(path.stem, read(path)) for path in sorted(folder().glob("*.yaml"))]
+    datasets = sorted({card.values["data"]["dataset"] for card in cards})
+    if dataset not in datasets:
+        raise UserError(f"--dataset={dataset}: unknown data set; choose from {', '.join(datasets)}")
+    bases = [card for card in cards if card.values["data"]["dataset"] == dataset]
+    paths = sorted((folder() / "ablations").glob("*.yaml"))
+    known = bases + [ablated for base in bases for path in paths if (ablated := ablate(base, path))]
+    names = ", ".join(card.name.removeprefix(f"{dataset}_") for card in known)
+    raise UserError(f"--model={model}: no card for {dataset}; choose from {names}")
 
 
-def load(path: Path, overrides: Sequence[str] = (), **train: Any) -> Config:
-    """The configuration of a card, with `section.field=value` overrides, then values of its `train` section.
+def ablate(card: Card, path: Path) -> Card | None:
+    """A card with an ablation's changes; None where the ablation is not one of its model, or changes nothing."""
+    changes = _read_yaml(path)
+    models = changes.pop("models")
+    before = build(card.values)
+    if before.model.name not in models:
+        return None
+    values = _merged(card.values, changes)
+    return Card(f"{card.name}_{path.stem}", values) if differences(before, build(values)) else None
+
+
+def load(path: Path, overrides: Sequence[str] = (), preset: str = RELEASED, **train: Any) -> Config:
+    """The configuration of a card in a file; see `build`.
 
     Raises:
-        UserError: as `read`, or an override that is wrong.
+        UserError: as `read` and `build`.
     """
-    values = read(path)
+    return build(read(path), overrides, preset, **train)
+
+
+def build(values: Values, overrides: Sequence[str] = (), preset: str = RELEASED, **train: Any) -> Config:
+    """A configuration: the preset, over it the card, over it `section.field=value`, over it fields of `train`.
+
+    Raises:
+        UserError: a preset, a name or a value that is wrong.
+    """
+    values = _merged(values, {})
     for override in overrides:
         _override(values, override)
-    values["train"] = values.get("train", {}) | train
-    return from_dict(values)
+    values = _merged(values, {"train": train})
+    config = from_dict(values)  # whatever is wrong is the card's, and the family is known now
+    fixed = _preset(preset).get(config.model.name, {})
+    return from_dict(_merged(fixed, values))
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> Values:
     """What a card says, as nested mappings, all of it valid.
 
     Raises:
         UserError: a missing or unreadable file, or one that is no configuration; names the file.
     """
+    values = _read_yaml(path)
+    try:
+        from_dict(values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return values
+
+
+def presets() -> list[str]:
+    """The names of the presets."""
+    return sorted(path.stem for path in (folder() / "presets").glob("*.yaml"))
+
+
+def _own(dataset: str, model: str) -> Card | None:
+    path = folder() / f"{dataset}_{model}.yaml"
+    card = Card(path.stem, read(path)) if path.is_file() else None
+    return card if card and card.values["data"]["dataset"] == dataset else None
+
+
+def _preset(name: str) -> dict[str, Values]:
+    if name not in presets():
+        raise UserError(f"--preset={name}: unknown; choose from {', '.join(presets())}")
+    return _read_yaml(folder() / "presets" / f"{name}.yaml")
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -60,14 +129,15 @@ def read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not a readable YAML card: {error}") from None
     if not values:
         raise UserError(f"{path}: the card is empty; it must hold sections of fields, as in 'model: {{gf: 32}}'")
-    try:
-        from_dict(values)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
     return values
 
 
-def _override(values: dict[str, Any], override: str) -> None:
+def _merged(under: Values, over: Values) -> Values:
+    """Two nested mappings as one; where both name a field, the second wins."""
+    return {section: {**under.get(section, {}), **over.get(section, {})} for section in {**under, **over}}
+
+
+def _override(values: Values, override: str) -> None:
     name, equals, text = override.partition("=")
     section, dot, key = name.partition(".")
     if not (equals and dot and key):

@@ -1,10 +1,15 @@
 """Checkpoints of the whole state, and what is read back from them."""
 
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from stackgan_tf.errors import UserError
 
@@ -12,11 +17,16 @@ FOLDER = "checkpoints"
 
 
 class Checkpoints:
-    """Saves the state of a run and restores it; keeps the newest few."""
+    """Saves the state of a run and restores it; keeps the newest few.
 
-    def __init__(self, run_dir: Path, checkpoint: tf.train.Checkpoint, step: tf.Variable, keep: int) -> None:
-        self.run_dir, self.checkpoint, self.step = run_dir, checkpoint, step
-        self.manager = tf.train.CheckpointManager(checkpoint, str(run_dir / FOLDER), max_to_keep=keep)
+    Args:
+        parts: what is saved, by name; `step`, a variable, among it.
+    """
+
+    def __init__(self, run_dir: Path, parts: Mapping[str, Any], keep: int) -> None:
+        self.run_dir, self.parts, self.step = run_dir, parts, parts["step"]
+        self.checkpoint = tf.train.Checkpoint(**parts)
+        self.manager = tf.train.CheckpointManager(self.checkpoint, str(run_dir / FOLDER), max_to_keep=keep)
 
     def save(self) -> None:
         """Saves under the current step, once."""
@@ -25,13 +35,23 @@ class Checkpoints:
             self.manager.save(checkpoint_number=step)
 
     def restore(self) -> None:
-        """Goes back to the newest checkpoint.
+        """Goes back to the newest checkpoint. One of imported networks lacks the parts that nobody published.
 
         Raises:
             UserError: it is damaged or of another network.
         """
         path = latest(self.run_dir)
-        _read(self.checkpoint, path, complete=True)
+        with _told_of(path):
+            present = {name.split("/")[0] for name in tf.train.load_checkpoint(path).get_variable_to_shape_map()}
+            if missing := [name for name in self.parts if name not in present]:
+                logging.warning("%s has no %s: these start anew", path, ", ".join(missing))
+            found = {name: part for name, part in self.parts.items() if name in present}
+            checkpoint = tf.train.Checkpoint(**found) if missing else self.checkpoint
+            status = checkpoint.restore(path)
+            try:
+                status.assert_consumed()
+            finally:
+                status.expect_partial()  # else TensorFlow logs a line for each value that was not used
 
 
 def latest(run_dir: Path) -> str | None:
@@ -67,31 +87,46 @@ def variables_by_path(part: keras.Model | keras.optimizers.Optimizer) -> dict[st
 
 
 def restore_average(generator: keras.Model, run_dir: Path) -> int:
-    """Gives a generator the averaged weights of a run's newest checkpoint; returns its step.
+    """Gives a generator the averaged weights of a run's newest checkpoint, on any Keras backend; returns its step.
 
     Raises:
-        UserError: there is no checkpoint, or a damaged one.
+        UserError: there is no checkpoint, or a damaged one, or one of another network.
     """
     path = latest(run_dir)
     if path is None:
         raise UserError(f"{run_dir}: has no checkpoint yet; let python -m stackgan_tf.train save one")
-    _read(tf.train.Checkpoint(average=variables_by_path(generator)), path, complete=False)
+    values = average(path)
+    with _told_of(path):
+        assert set(values) == {v.path for v in generator.variables}
+        for variable in generator.variables:
+            variable.assign(values[variable.path])
     return checkpoint_step(path)
 
 
-def _read(checkpoint: tf.train.Checkpoint, path: str, complete: bool) -> None:
-    another = UserError(f"{path}: is the checkpoint of another network than config.yaml describes")
+def average(path: str) -> dict[str, np.ndarray]:
+    """The averaged generator in a checkpoint: each variable's value by its path.
+
+    Raises:
+        UserError: the checkpoint is damaged.
+    """
+    with _told_of(path):
+        reader = tf.train.load_checkpoint(path)
+        saved = (
+            re.fullmatch(r"average/(.+)/\.ATTRIBUTES/VARIABLE_VALUE", name)
+            for name in reader.get_variable_to_shape_map()
+        )
+        # TensorFlow writes a slash within a name as ".S"
+        return {found[1].replace(".S", "/"): reader.get_tensor(found[0]) for found in saved if found}
+
+
+@contextmanager
+def _told_of(path: str) -> Iterator[None]:
+    """Turns whatever reading a checkpoint leads to into a user's error."""
     try:
-        status = checkpoint.restore(path)
-        try:
-            status.assert_consumed() if complete else status.assert_existing_objects_matched()
-        finally:
-            status.expect_partial()  # else TensorFlow logs a line for each value that was not used
-    except AssertionError:
-        raise another from None
-    except (tf.errors.OpError, ValueError, IndexError, RuntimeError) as error:
-        if "incompatible tensor" in str(error):
-            raise another from None
+        yield
+    except (tf.errors.OpError, ValueError, IndexError, RuntimeError, AssertionError) as error:
+        if isinstance(error, AssertionError) or "incompatible" in str(error) or "Shape mismatch" in str(error):
+            raise UserError(f"{path}: is the checkpoint of another network than config.yaml describes") from None
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{path}: the checkpoint is damaged ({reason}); move its files away and write the name of an older one "

@@ -18,10 +18,13 @@ from stackgan_tf.errors import UserError
 CHOICES = {
     "model.family": ("v1_stage1", "v1_stage2", "v2"),
     "model.discriminator_norm": ("batch", "layer"),
+    "model.eps_distribution": ("normal", "truncated_normal"),
+    "loss.kl_reduction": ("mean", "sum"),
     "train.precision": ("float32", "mixed_bfloat16", "mixed_float16"),
 }
 AT_LEAST_ONE = (
     "data.text_size",
+    "data.captions_per_image",
     "model.gf",
     "model.df",
     "model.noise_size",
@@ -33,15 +36,22 @@ AT_LEAST_ONE = (
     "train.checkpoint_every_steps",
     "train.keep_checkpoints",
 )
-V2_ONLY = (
-    "model.conditional",
-    "model.branches",
-    "loss.joint",
-    "loss.detach_condition",
-    "loss.color_weight",
-    "loss.color_mean_weight",
-    "loss.color_covariance_weight",
-)
+ONLY = {  # fields that one family has
+    "v2": (
+        "model.conditional",
+        "model.branches",
+        "model.only_finest",
+        "model.same_size",
+        "loss.joint",
+        "loss.detach_condition",
+        "loss.color_weight",
+        "loss.color_mean_weight",
+        "loss.color_covariance_weight",
+    ),
+    "v1_stage1": ("model.straight",),
+    "v1_stage2": ("model.stage2_text", "model.stage1_batch_statistics", "train.stage1_run_dir"),
+}
+WITH_TEXT_ONLY = ("data.captions_per_image", "model.conditioning_augmentation", "model.eps_distribution")
 NOT_NEGATIVE = (
     "model.residual_blocks",
     "loss.kl_weight",
@@ -59,6 +69,7 @@ class DataConfig:
     dataset: str = "shapes"  # a module of stackgan_tf/data/builders
     text_encoder: str = "hashing"  # a module of stackgan_tf/text
     text_size: int = 1024  # T
+    captions_per_image: int = 1  # a step shows the mean of the embeddings of so many captions of an image
     random_crop: bool = True  # load at 76/64 of the largest scale, then crop; else load at the scale itself
     random_flip: bool = True  # mirror half of the images; off where captions say left and right
     shuffle_captions: bool = False  # known-bad control: each image gets the caption of a random other one
@@ -78,6 +89,12 @@ class ModelConfig:
     noise_size: int = 100  # Z
     condition_size: int = 128  # E
     residual_blocks: int = 2  # R_NUM, before each refinement (v2) or in Stage-II (v1)
+    eps_distribution: str = "normal"  # of CA; truncated_normal cuts it off at two standard deviations
+    conditioning_augmentation: bool = True  # CA; without it c is mu, and there is no KL term
+    only_finest: bool = False  # v2: the last branch alone has an image and a loss
+    same_size: bool = False  # v2: every branch draws at the finest size, as wide as the tree is there
+    straight: bool = False  # v1 Stage-I: draws at Stage-II's size at once, as wide at each size as before
+    stage2_text: bool = True  # v1 Stage-II: G reads the text a second time
     stage1_batch_statistics: bool = True  # v1 Stage-II: the frozen Stage-I normalises by the batch, as released
 
     @property
@@ -93,6 +110,7 @@ class LossConfig:
     joint: bool = True  # v2 with text: JCU, each D judges with and without the text
     detach_condition: bool = False  # v2: L_G does not reach mu through D; so in v1 always, in v2 as released never
     kl_weight: float = 2.0
+    kl_reduction: str = "mean"  # over the E entries; sum is the divergence itself
     color_weight: float = 0.0  # alpha; 50 for the unconditional task
     color_mean_weight: float = 1.0  # lambda_1
     color_covariance_weight: float = 5.0  # lambda_2
@@ -138,10 +156,15 @@ class Config:
     @property
     def scales(self) -> tuple[int, ...]:
         """Sides in pixels of the images that G draws, coarsest first."""
-        if self.model.family == "v1_stage2":
-            return (self.model.base_size, 4 * self.model.base_size)
-        branches = self.model.branches if self.model.family == "v2" else 1
-        return tuple(self.model.base_size * 2**i for i in range(branches))
+        model = self.model
+        if model.family == "v1_stage2":
+            return (model.base_size, 4 * model.base_size)
+        if model.family == "v1_stage1":
+            return (4 * model.base_size if model.straight else model.base_size,)
+        sides = tuple(model.base_size * 2**i for i in range(model.branches))
+        if model.only_finest:
+            return sides[-1:]
+        return sides[-1:] * model.branches if model.same_size else sides
 
     @property
     def judged_scales(self) -> tuple[int, ...]:
@@ -234,12 +257,13 @@ def _validate(config: Config) -> None:
     base = model.base_size
     require("model.base_size", 8 <= base <= 1024 and base & (base - 1) == 0, "a power of two from 8 to 1024")
     require("model.branches", 1 <= model.branches <= 5, "from 1 to 5")
-    if model.family != "v2":
-        for name in V2_ONLY:
+    for family, names in ONLY.items():
+        for name in names if family != model.family else ():
             require(name, flat[name] == DEFAULTS[name], f"left out: {model.family} has no such choice")
-    if model.family != "v1_stage2":
-        require("train.stage1_run_dir", not train.stage1_run_dir, f"left out: {model.family} has no Stage-I before it")
-    finest = model.gf // 2 ** (model.branches - 1) if model.family == "v2" else model.gf // 4
+    for name in WITH_TEXT_ONLY if not model.conditional else ():
+        require(name, flat[name] == DEFAULTS[name], "left out: a model without text has no such choice")
+    require("model.same_size", not (model.same_size and model.only_finest), "false where model.only_finest is true")
+    finest = model.gf // 2 ** (model.branches - 1) if model.family == "v2" else model.gf // (8 if model.straight else 4)
     require("model.gf", finest >= 1, "wide enough that the finest scale keeps a channel")
     require("train.seed", 0 <= train.seed < 2**31, "from 0 to 2147483647")
     pairs = model.family != "v2"

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy.special import ndtr, ndtri
 
 from stackgan_tf import cards, networks, text
 from stackgan_tf.checkpoint import restore_average
@@ -26,7 +27,7 @@ class TextToImage:
     def __call__(
         self, sentences: str | Sequence[str] | np.ndarray | int, seed: int = 0, batch_size: int = 32
     ) -> dict[int, np.ndarray]:
-        """Pictures by the side of their scale in pixels: `{side: [N, side, side, 3] uint8}`.
+        """Pictures by the side of their scale in pixels: `{side: [N, side, side, 3] uint8}`; of one side, the last.
 
         Args:
             sentences: one or N sentences, or their embeddings [N, T]; without text: N.
@@ -72,11 +73,20 @@ class TextToImage:
         return embeddings, len(sentences)
 
     def _noise(self, seed: int, rows: range) -> dict[str, np.ndarray]:
+        rngs = [np.random.default_rng((seed, row)) for row in rows]
+        of_eps = {"normal": _normal, "truncated_normal": _truncated_normal}[self.config.model.eps_distribution]
+        draws = {name: _normal if name == "z" else of_eps for name in self.generator.noise_sizes}
         sizes = self.generator.noise_sizes
-        draws = [np.random.default_rng((seed, row)) for row in rows]
-        return {
-            name: np.stack([rng.standard_normal(size, np.float32) for rng in draws]) for name, size in sizes.items()
-        }
+        return {name: np.stack([draws[name](rng, size) for rng in rngs]) for name, size in sizes.items()}
+
+
+def _normal(rng: np.random.Generator, size: int) -> np.ndarray:
+    return rng.standard_normal(size, np.float32)
+
+
+def _truncated_normal(rng: np.random.Generator, size: int) -> np.ndarray:
+    low, high = ndtr([-2.0, 2.0])
+    return ndtri(rng.uniform(low, high, size)).astype(np.float32)
 
 
 def load_generator(run_dir: str | Path) -> TextToImage:

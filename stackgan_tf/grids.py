@@ -42,5 +42,36 @@ def caption_grid(images: Mapping[int, np.ndarray], captions: Sequence[str], colu
     return page
 
 
+def comparison_grid(pictures: Mapping[str, np.ndarray], captions: Sequence[str]) -> Image.Image:
+    """A column for each name, a row for each caption, all pictures enlarged to one size; names above, captions below.
+
+    Args:
+        pictures: `{name: [N, side, side, 3] uint8}`; the sides may differ.
+        captions: N sentences; empty ones take no room.
+    """
+    shown = max(MIN_SIDE, *(images.shape[1] for images in pictures.values()))
+    font = ImageFont.load_default(FONT_SIZE)
+    line_height = FONT_SIZE + 4
+    letters = font.getlength("n")
+    headers = [textwrap.wrap(name.replace("_", " "), max(8, int(shown / letters))) for name in pictures]
+    lines = [textwrap.wrap(c, max(10, int(len(pictures) * (shown + MARGIN) / letters))) for c in captions]
+    header, footer = (max(map(len, texts)) * line_height for texts in (headers, lines))
+    width = len(pictures) * (shown + MARGIN) + MARGIN
+    page = Image.new("RGB", (width, header + len(captions) * (shown + footer + MARGIN) + 2 * MARGIN), "white")
+    pen = ImageDraw.Draw(page)
+    for column, images in enumerate(pictures.values()):
+        left = MARGIN + column * (shown + MARGIN)
+        for k, line in enumerate(headers[column]):
+            pen.text((left, MARGIN + k * line_height), line, fill="black", font=font)
+        for row, image in enumerate(images):
+            top = header + MARGIN + row * (shown + footer + MARGIN)
+            page.paste(Image.fromarray(image).resize((shown, shown), Image.Resampling.NEAREST), (left, top))
+    for row, wrapped in enumerate(lines):
+        top = header + MARGIN + row * (shown + footer + MARGIN) + shown + 2
+        for k, line in enumerate(wrapped):
+            pen.text((MARGIN, top + k * line_height), line, fill="black", font=font)
+    return page
+
+
 def _page_size(columns: int, rows: int, width: int, height: int) -> tuple[int, int]:
     return columns * (width + 2 * MARGIN), rows * (height + 2 * MARGIN)

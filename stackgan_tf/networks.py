@@ -20,22 +20,34 @@ class Networks(NamedTuple):
 def build_generator(config: Config, precision: str = "float32") -> keras.Model:
     """The generator of a configuration, its variables made."""
     m = config.model
-    widths = {
+    common = {
         "gf": m.gf,
         "condition_size": m.condition_size,
         "noise_size": m.noise_size,
         "base_size": m.base_size,
+        "augment": m.conditioning_augmentation,
+        "dtype": precision,
+        "name": "generator",
     }
-    common = widths | {"dtype": precision, "name": "generator"}
     if m.family == "v1_stage1":
-        generator = v1.StageOneGenerator(**common)
+        shape = {"gf": m.gf // 4, "base_size": 4 * m.base_size} if m.straight else {}
+        generator = v1.StageOneGenerator(**common | shape)
     elif m.family == "v1_stage2":
         generator = v1.StageTwoGenerator(
-            residual_blocks=m.residual_blocks, stage1_batch_statistics=m.stage1_batch_statistics, **common
+            residual_blocks=m.residual_blocks,
+            stage1_batch_statistics=m.stage1_batch_statistics,
+            reads_text=m.stage2_text,
+            **common,
         )
     else:
+        shape = {"gf": m.gf // 2 ** (m.branches - 1), "base_size": config.scales[-1]} if m.same_size else {}
         generator = v2.Generator(
-            branches=m.branches, residual_blocks=m.residual_blocks, conditional=m.conditional, **common
+            branches=m.branches,
+            residual_blocks=m.residual_blocks,
+            conditional=m.conditional,
+            only_finest=m.only_finest,
+            grows=not m.same_size,
+            **common | shape,
         )
     inputs = {name: np.zeros((1, size), np.float32) for name, size in generator.noise_sizes.items()}
     if m.conditional:
@@ -69,9 +81,9 @@ def build(config: Config, precision: str = "float32") -> Networks:
     return Networks(build_generator(config, precision), discriminators)
 
 
-def parameter_counts(networks: Networks) -> dict[str, int]:
-    """Trainable parameters of each network, by its name."""
-    return {
-        model.name: sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+def parameter_counts(networks: Networks) -> list[tuple[str, int]]:
+    """The name of each network and its trainable parameters."""
+    return [
+        (model.name, sum(int(np.prod(v.shape)) for v in model.trainable_variables))
         for model in (networks.generator, *networks.discriminators)
-    }
+    ]

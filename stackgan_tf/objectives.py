@@ -128,8 +128,8 @@ def generator_terms(discriminators: tuple[Discriminator, ...], outputs: Generato
             terms[f"conditional/{i}"] = binary_cross_entropy(logits.conditional, 1.0)
         if logits.unconditional is not None:
             terms[f"unconditional/{i}"] = binary_cross_entropy(logits.unconditional, 1.0)
-    if outputs.mu is not None:
-        terms["kl"] = kl_divergence(outputs.mu, outputs.log_var)
+    if outputs.log_var is not None:
+        terms["kl"] = kl_divergence(outputs.mu, outputs.log_var, config.loss.kl_reduction)
     if config.loss.color_weight:
         weights = config.loss.color_mean_weight, config.loss.color_covariance_weight
         for i, (coarse, fine) in enumerate(zip(judged, judged[1:], strict=False)):

@@ -7,6 +7,7 @@ python -m stackgan_tf.sample --run_dir=runs/oxford102_v2_unconditional --num=16 
 import sys
 from pathlib import Path
 
+import numpy as np
 from absl import flags
 
 from stackgan_tf import program
@@ -15,6 +16,7 @@ from stackgan_tf.errors import UserError
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run_dir", None, "The run directory that python -m stackgan_tf.train left.")
 flags.DEFINE_multi_string("text", [], "A sentence to draw. May be repeated.")
+flags.DEFINE_string("embeddings", None, "In place of --text: text embeddings, a .npy file of [N, T] float32.")
 flags.DEFINE_integer("seed", 0, "Of the noise: the same seed, the same pictures.")
 flags.DEFINE_integer("num", 1, "Pictures for each sentence.")
 flags.DEFINE_string("out", "sample.png", "The picture file: every scale, captions underneath.")
@@ -39,12 +41,17 @@ def main() -> int:
     from stackgan_tf.grids import caption_grid
 
     artist = load_generator(Path(FLAGS.run_dir).expanduser())
-    if artist.encoder is None and FLAGS.text:
-        raise UserError("--text: this run was trained without text; give --num only")
-    if artist.encoder and not FLAGS.text:
-        raise UserError("--text is missing: what shall be drawn?")
-    captions = [text for text in FLAGS.text for _ in range(FLAGS.num)] or [""] * FLAGS.num
-    images = artist(captions if artist.encoder else FLAGS.num, FLAGS.seed)
+    if artist.encoder is None and (FLAGS.text or FLAGS.embeddings):
+        raise UserError("--text, --embeddings: this run was trained without text; give --num only")
+    if artist.encoder and bool(FLAGS.text) == bool(FLAGS.embeddings):
+        raise UserError("--text: what shall be drawn? Give --text or --embeddings, one of the two")
+    if FLAGS.embeddings:
+        asked = np.repeat(_embeddings(Path(FLAGS.embeddings).expanduser()), FLAGS.num, axis=0)
+        captions = [f"row {i // FLAGS.num}" for i in range(len(asked))]
+    else:
+        captions = [text for text in FLAGS.text for _ in range(FLAGS.num)] or [""] * FLAGS.num
+        asked = captions if artist.encoder else FLAGS.num
+    images = artist(asked, FLAGS.seed)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         caption_grid(images, captions).save(out)
@@ -53,6 +60,16 @@ def main() -> int:
     sides = ", ".join(str(side) for side in images)
     sys.stdout.write(f"{out}: {len(captions)} pictures at {sides} pixels\n")
     return 0
+
+
+def _embeddings(path: Path) -> np.ndarray:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"--embeddings={path}: cannot be read as a .npy file of numbers ({error})") from None
+    if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or not np.isfinite(values).all():
+        raise UserError(f"--embeddings={path}: must be one array of finite floating-point numbers, [N, T]")
+    return values
 
 
 def run() -> None:

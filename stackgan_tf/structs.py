@@ -17,7 +17,7 @@ class GeneratorOutputs(NamedTuple):
 
     images: tuple[Tensor, ...]  # [B, S, S, 3] each
     mu: Tensor | None  # [B, E]; None without text
-    log_var: Tensor | None  # [B, E]; None without text
+    log_var: Tensor | None  # [B, E]; None without text, and where nothing is drawn from the Gaussian
 
 
 class Logits(NamedTuple):

@@ -14,15 +14,21 @@ from absl import flags
 
 from stackgan_tf import cards, program
 from stackgan_tf import config as configs
+from stackgan_tf.cards import Card
 from stackgan_tf.config import Config
 from stackgan_tf.errors import UserError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("dataset", None, "Data set: the first part of a card's name, such as shapes or oxford102.")
 flags.DEFINE_string(
-    "model", None, "Model: the rest of a card's name, such as v2 (the default), v1_stage1 or v1_stage2."
+    "model", None, "Model: the rest of a card's name, such as v2 (the default), v1_stage1, or v2_no_jcu, an ablation."
 )
 flags.DEFINE_string("config", None, "A card of your own, in place of the one of --dataset and --model.")
+flags.DEFINE_string(
+    "preset",
+    cards.RELEASED,
+    "Where a card is silent: what the released_code does (the default), or what the paper says.",
+)
 flags.DEFINE_multi_string("set", [], "Changes one field of the card: section.field=value. May be repeated.")
 flags.DEFINE_string("source_dir", None, "The folder of the images and captions as you have them.")
 flags.DEFINE_string("data_dir", "~/tensorflow_datasets", "Where prepared data sets are kept.")
@@ -44,10 +50,11 @@ FLAG_FIELDS = ("steps", "batch_size", "precision", "seed", "stage1_run_dir")
 def main() -> int:
     """Flags in, one run out; the exit code."""
     card = _card()
-    config = cards.load(card, FLAGS.set, **{n: FLAGS[n].value for n in FLAG_FIELDS if FLAGS[n].value is not None})
+    fields = {name: FLAGS[name].value for name in FLAG_FIELDS if FLAGS[name].value is not None}
+    config = cards.build(card.values, FLAGS.set, FLAGS.preset, **fields)
     for name, said in ("dataset", config.data.dataset), ("model", config.model.name):
         if FLAGS.config and FLAGS[name].value not in (None, said):
-            raise UserError(f"--{name}={FLAGS[name].value}: {card} is a card of {said}; leave the flag out")
+            raise UserError(f"--{name}={FLAGS[name].value}: {FLAGS.config} is a card of {said}; leave the flag out")
     program.load_tensorflow()
     if FLAGS.dry_run:
         return _dry_run(config)
@@ -55,7 +62,7 @@ def main() -> int:
     from stackgan_tf.training.checks import check
     from stackgan_tf.training.run import train
 
-    run_dir = Path(FLAGS.run_dir or f"runs/{card.stem}").expanduser()
+    run_dir = Path(FLAGS.run_dir or f"runs/{card.name}").expanduser()
     check(config, run_dir, FLAGS.resume)
     source_dir = Path(FLAGS.source_dir) if FLAGS.source_dir else None
     builder = prepare(config.data.dataset, Path(FLAGS.data_dir), source_dir, FLAGS.skip_broken)
@@ -65,9 +72,10 @@ def main() -> int:
     return 0
 
 
-def _card() -> Path:
+def _card() -> Card:
     if FLAGS.config:
-        return Path(FLAGS.config).expanduser()
+        path = Path(FLAGS.config).expanduser()
+        return Card(path.stem, cards.read(path))
     if not FLAGS.dataset:
         raise UserError("--dataset is missing, as in --dataset=shapes (or --config=FILE)")
     return cards.find(FLAGS.dataset, FLAGS.model or "v2")
@@ -83,7 +91,7 @@ def _dry_run(config: Config) -> int:
     sys.stdout.write(configs.dump(config))
     with tf.Graph().as_default():  # shapes only: no weight is drawn
         counts = networks.parameter_counts(networks.build(config))
-    for name, count in counts.items():
+    for name, count in counts:
         sys.stdout.write(f"# {name}: {count:,} trainable parameters\n")
     return 0
 

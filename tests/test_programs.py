@@ -67,7 +67,7 @@ def test_what_a_run_leaves(folder):
     assert set(last["held_out_accuracy"]) == {"color", "background", "shape", "size", "all"}
     assert "background" in (folder / "train.out").read_text(), "the table is printed at the end"
     samples = sorted(path.name for path in (folder / "run/samples").iterdir())
-    assert samples == ["step_0000002.png", "step_0000004.png"]
+    assert samples == ["captions.txt", "step_0000002.png", "step_0000004.png"]
     assert Image.open(folder / "run/samples/step_0000004.png").size[0] > 200
     assert list((folder / "run/tensorboard").iterdir()) and list((folder / "run/checkpoints").glob("ckpt-4.*"))
 

@@ -47,7 +47,8 @@ class BatchPlan:
     def __init__(self, records: Records, config: Config) -> None:
         self.records = records
         self.size, self.seed = config.train.batch_size, config.train.seed
-        self.with_text, self.shuffle_captions = config.model.conditional, config.data.shuffle_captions
+        self.with_text, self.captions_per_image = config.model.conditional, config.data.captions_per_image
+        self.shuffle_captions = config.data.shuffle_captions
         self.other = OtherClass(records.labels) if config.model.family == "v2" and config.model.conditional else None
         self.columns = 2 if self.other else 1  # images a row: the record's own, and a mismatched one
         self.order = functools.lru_cache(maxsize=2)(self._order)
@@ -56,7 +57,7 @@ class BatchPlan:
         return np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.records))
 
     def fetch(self, number: int) -> tuple[np.ndarray, ...]:
-        """Encoded images [B, columns], dice for their crops [B, columns, 3], sentences [B] and labels [B]."""
+        """Encoded images [B, columns], dice for their crops [B, columns, 3], sentences [B, k] and labels [B]."""
         rng = np.random.default_rng((self.seed, 1, number))
         epochs, places = np.divmod(np.arange(number * self.size, (number + 1) * self.size), len(self.records))
         chosen = np.array([self.order(epoch)[place] for epoch, place in zip(epochs, places, strict=True)])
@@ -64,12 +65,15 @@ class BatchPlan:
         shown = self.records.fetch(images.ravel())
         encoded = np.array([record.image for record in shown], object).reshape(images.shape)
         dice = rng.random((*images.shape, 3), np.float32)
-        sentences = np.full(self.size, b"", object)
+        sentences = np.full((self.size, self.captions_per_image), b"", object)
         if self.with_text:
             told = shown[:: self.columns]
             if self.shuffle_captions:
                 told = self.records.fetch(rng.integers(len(self.records), size=self.size))
-            sentences[:] = [r.captions[rng.integers(len(r.captions))].encode() for r in told]
+            for row, record in zip(sentences, told, strict=True):
+                count = len(record.captions)  # different ones, as far as there are
+                for place, i in enumerate(rng.choice(count, len(row), replace=count < len(row))):
+                    row[place] = record.captions[i].encode()
         return encoded, dice, sentences, self.records.labels[chosen]
 
     def fetch_tensors(self, number: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -79,7 +83,7 @@ class BatchPlan:
         return {
             "encoded": tf.ensure_shape(encoded, (self.size, self.columns)),
             "dice": tf.ensure_shape(dice, (self.size, self.columns, 3)),
-            "sentence": tf.ensure_shape(sentences, (self.size,)),
+            "sentences": tf.ensure_shape(sentences, (self.size, self.captions_per_image)),
             "label": tf.ensure_shape(labels, (self.size,)),
         }
 
@@ -93,13 +97,14 @@ def training_batches(records: Records, config: Config, encoder: TextEncoder | No
             load_image(encoded, config.judged_scales[-1], dice, data.random_crop, data.random_flip)
             for encoded, dice in zip(tf.unstack(row["encoded"]), tf.unstack(row["dice"]), strict=True)
         ]
-        return {"images": tf.stack(images), "sentence": row["sentence"], "label": row["label"]}
+        return {"images": tf.stack(images), "sentences": row["sentences"], "label": row["label"]}
 
     def assemble(loaded: dict[str, tf.Tensor]) -> Batch:
         images = pyramid(loaded["images"][:, 0], config.judged_scales)
         if encoder is None:
             return Batch(images)
-        text = tf.ensure_shape(encoder.encode_tensor(loaded["sentence"]), (plan.size, encoder.size))
+        text = encoder.encode_tensor(tf.reshape(loaded["sentences"], [-1]))
+        text = tf.reduce_mean(tf.reshape(text, (plan.size, plan.captions_per_image, encoder.size)), axis=1)
         if plan.other:
             return Batch(images, text, pyramid(loaded["images"][:, 1], config.judged_scales))
         weight = next_pair_weight(loaded["label"])

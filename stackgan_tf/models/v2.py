@@ -39,21 +39,21 @@ class FirstStage(keras.layers.Layer):
 
 
 class NextStage(keras.layers.Layer):
-    """F_i: joins h_{i-1} with the condition, refines it and doubles its size.
+    """F_i: joins h_{i-1} with the condition, refines it and doubles its size, or with `grows=False` keeps it.
 
-    Shapes: h [B, S, S, width], condition [B, E] -> [B, 2S, 2S, width / 2].
+    Shapes: h [B, S, S, width], condition [B, E] -> [B, 2S, 2S, width / 2], or as h.
     Source: StackGAN++ section 4.1; released code, `NEXT_STAGE_G`.
     """
 
-    def __init__(self, width: int, residual_blocks: int, **kwargs: Any) -> None:
+    def __init__(self, width: int, residual_blocks: int, grows: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         common = {"dtype": self.dtype_policy}
         self.joint = ConvBlock(width, activation="glu", name="joint", **common)
         self.residuals = [ResidualBlock(width, name=f"residual_{i}", **common) for i in range(residual_blocks)]
-        self.up = ConvBlock(width // 2, activation="glu", upsample=True, name="up", **common)
+        self.up = ConvBlock(width // 2 if grows else width, activation="glu", upsample=grows, name="up", **common)
 
     def call(self, h: Tensor, condition: Tensor, training: bool = False) -> Tensor:
-        """[B, S, S, width], [B, E] -> [B, 2S, 2S, width / 2]."""
+        """[B, S, S, width], [B, E] -> [B, 2S, 2S, width / 2], or the size and width of h."""
         h = self.joint(ops.concatenate([tiled(condition, h), h], axis=-1), training=training)
         return self.up(run(self.residuals, h, training), training=training)
 
@@ -69,6 +69,9 @@ class Generator(Network):
         residual_blocks: before each doubling after the first scale.
         conditional: with text; without, z takes the condition's place everywhere.
         base_size: side of s_0; 64 as published.
+        augment: with CA, see `ConditioningAugmentation`; else there is no eps.
+        only_finest: only the last s_i is drawn: the papers' ablation G3.
+        grows: else every s_i has the side `base_size` and every h_i the width gf: the papers' ablation all256.
 
     Shapes: z [B, Z], text_embedding [B, T], eps [B, E] -> `GeneratorOutputs`.
     Source: StackGAN++ section 4; released code, `G_NET`.
@@ -83,6 +86,9 @@ class Generator(Network):
         residual_blocks: int = 2,
         conditional: bool = True,
         base_size: int = 64,
+        augment: bool = True,
+        only_finest: bool = False,
+        grows: bool = True,
         **kwargs: Any,
     ) -> None:
         arguments = {
@@ -93,15 +99,23 @@ class Generator(Network):
             "residual_blocks": residual_blocks,
             "conditional": conditional,
             "base_size": base_size,
+            "augment": augment,
+            "only_finest": only_finest,
+            "grows": grows,
         }
         super().__init__(arguments, **kwargs)
-        self.noise_sizes = {"z": noise_size} | ({"eps": condition_size} if conditional else {})
-        self.conditioning = ConditioningAugmentation(condition_size, name="conditioning") if conditional else None
+        self.noise_sizes = {"z": noise_size} | ({"eps": condition_size} if conditional and augment else {})
+        self.conditioning = (
+            ConditioningAugmentation(condition_size, augment=augment, name="conditioning") if conditional else None
+        )
         self.stages = [FirstStage(gf, base_size, dtype=self.dtype_policy, name="stage_0")] + [
-            NextStage(gf // 2 ** (i - 1), residual_blocks, dtype=self.dtype_policy, name=f"stage_{i}")
+            NextStage(
+                gf // 2 ** (i - 1) if grows else gf, residual_blocks, grows, dtype=self.dtype_policy, name=f"stage_{i}"
+            )
             for i in range(1, branches)
         ]
-        self.to_images = [ToImage(name=f"to_image_{i}") for i in range(branches)]
+        drawn = range(branches - 1 if only_finest else 0, branches)
+        self.to_images = [ToImage(name=f"to_image_{i}") for i in drawn]
 
     def call(
         self,
@@ -117,9 +131,9 @@ class Generator(Network):
         else:
             condition, mu, log_var, code = z, None, None, z
         first, *following = self.stages
-        h = first(code, training=training)
-        images = [self.to_images[0](h)]
-        for stage, to_image in zip(following, self.to_images[1:], strict=True):
-            h = stage(h, condition, training=training)
-            images.append(to_image(h))
-        return GeneratorOutputs(tuple(images), mu, log_var)
+        features = [first(code, training=training)]
+        for stage in following:
+            features.append(stage(features[-1], condition, training=training))
+        drawn = features[-len(self.to_images) :]
+        images = tuple(to_image(h) for to_image, h in zip(self.to_images, drawn, strict=True))
+        return GeneratorOutputs(images, mu, log_var)

@@ -77,11 +77,13 @@ class TensorBoard(Callback):
 
 
 class Samples(Callback):
-    """Pictures of fixed captions and fixed noise by the averaged generator: PNG files and TensorBoard."""
+    """Pictures of fixed captions (`captions.txt`) and fixed noise by the averaged generator: PNG and TensorBoard."""
 
     def __init__(self, run_dir: Path, artist: TextToImage, captions: Sequence[str]) -> None:
         self.folder = run_dir / "samples"
         self.folder.mkdir(exist_ok=True)
+        if artist.encoder:
+            write_whole(self.folder / "captions.txt", "".join(f"{' '.join(c.split())}\n" for c in captions))
         self.artist, self.captions = artist, captions
         self.writer = tf.summary.create_file_writer(str(run_dir / "tensorboard"))
 

@@ -26,6 +26,8 @@ SHARED_WITH_STAGE1 = (
     "model.condition_size",
     "model.noise_size",
     "model.base_size",
+    "model.conditioning_augmentation",
+    "model.eps_distribution",
 )
 
 

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from stackgan_tf.config import OptimizerConfig
+from stackgan_tf.training.adam import Adam
 
 
 def make_optimizer(
@@ -14,14 +15,12 @@ def make_optimizer(
     """Adam; the rate is halved every `halve_every_epochs`; float16 scales its losses dynamically.
 
     Source: StackGAN section 4.1 and StackGAN++ section 5.1; released code of both, epsilon 1e-8.
-    Deviation: Keras adds epsilon before the second moment's bias is corrected, the released framework after; Keras'
-    is 32 times larger at the first step and the same from a few thousand on.
     """
     rate: float | keras.optimizers.schedules.LearningRateSchedule = learning_rate
     if config.halve_every_epochs:
         steps = config.halve_every_epochs * steps_per_epoch
         rate = keras.optimizers.schedules.ExponentialDecay(rate, steps, 0.5, staircase=True)
-    adam = keras.optimizers.Adam(rate, config.beta_1, config.beta_2, epsilon=1e-8, name="adam")
+    adam = Adam(rate, config.beta_1, config.beta_2, epsilon=1e-8, name="adam")
     return keras.optimizers.LossScaleOptimizer(adam, name="loss_scale") if precision == "mixed_float16" else adam
 
 

@@ -50,7 +50,7 @@ def train(config: Config, builder: tfds.core.DatasetBuilder, run_dir: Path, resu
         )
     encoder = text.load(config.data.text_encoder, config.data.text_size) if config.model.conditional else None
     state = TrainState(config, strategy, steps_per_epoch=len(records) // config.train.batch_size)
-    checkpoints = Checkpoints(run_dir, state.checkpoint(), state.step, config.train.keep_checkpoints)
+    checkpoints = Checkpoints(run_dir, state.parts(), config.train.keep_checkpoints)
     if going_on:
         checkpoints.restore()
     elif config.model.family == "v1_stage2":

@@ -1,5 +1,7 @@
 """All that training changes, as one object to save."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -37,16 +39,16 @@ class TrainState(tf.Module):
             for model in (self.generator, *self.discriminators):
                 synchronize_batch_norm(model)
 
-    def checkpoint(self) -> tf.train.Checkpoint:
-        """What is saved: every variable of everything above."""
-        return tf.train.Checkpoint(
-            generator=variables_by_path(self.generator),
-            discriminators=[variables_by_path(d) for d in self.discriminators],
-            average=variables_by_path(self.average),
-            generator_optimizer=variables_by_path(self.generator_optimizer),
-            discriminator_optimizers=[variables_by_path(o) for o in self.discriminator_optimizers],
-            step=self.step,
-        )
+    def parts(self) -> dict[str, Any]:
+        """What is saved, by name: every variable of everything above."""
+        return {
+            "generator": variables_by_path(self.generator),
+            "discriminators": [variables_by_path(d) for d in self.discriminators],
+            "average": variables_by_path(self.average),
+            "generator_optimizer": variables_by_path(self.generator_optimizer),
+            "discriminator_optimizers": [variables_by_path(o) for o in self.discriminator_optimizers],
+            "step": self.step,
+        }
 
 
 def _optimizer_for(

@@ -13,13 +13,17 @@ from stackgan_tf.training.state import TrainState
 Metrics = dict[str, tf.Tensor]
 
 
-def draw_noise(sizes: dict[str, int], rows: int, seed: int, step: tf.Tensor) -> dict[str, tf.Tensor]:
+def draw_noise(
+    sizes: dict[str, int], rows: int, seed: int, step: tf.Tensor, eps_distribution: str = "normal"
+) -> dict[str, tf.Tensor]:
     """Standard normal noise of the global batch, a pure function of (seed, step): `{name: [rows, size]}`.
 
     Each replica takes its own rows, so that any number of replicas sees the same numbers.
     """
     seeds = tf.random.split(tf.stack([tf.constant(seed, tf.int64), step]), len(sizes))
-    return {name: tf.random.stateless_normal([rows, size], seeds[i]) for i, (name, size) in enumerate(sizes.items())}
+    of_eps = {"normal": tf.random.stateless_normal, "truncated_normal": tf.random.stateless_truncated_normal}
+    draws = {name: of_eps[eps_distribution] if name != "z" else tf.random.stateless_normal for name in sizes}
+    return {name: draws[name]([rows, size], seeds[i]) for i, (name, size) in enumerate(sizes.items())}
 
 
 class TrainStep:
@@ -34,7 +38,8 @@ class TrainStep:
     def __call__(self, batch: Batch) -> Metrics:
         """One update of every D, then of G, then of its average."""
         state, train = self.state, self.config.train
-        noise = draw_noise(state.generator.noise_sizes, self.batch_size, train.seed, state.step)
+        sizes, distribution = state.generator.noise_sizes, self.config.model.eps_distribution
+        noise = draw_noise(sizes, self.batch_size, train.seed, state.step, distribution)
         metrics = self.strategy.run(self._replica_step, args=(batch, noise))
         update_average(self.strategy, state.average, state.generator, train.ema_decay)
         state.step.assign_add(1)
@@ -76,7 +81,8 @@ class TrainStep:
         condition = None if condition is None else tf.stop_gradient(condition)
         if self.config.model.family == "v2":
             return objectives.pairs_v2(d, batch, i, fake, condition)
-        following = tf.stop_gradient(generator.conditioning.gaussian(batch.mismatched_text_embedding)[0])
+        reader = generator.conditioning or generator.stage1.conditioning  # where Stage-II does not read the text
+        following = tf.stop_gradient(reader.gaussian(batch.mismatched_text_embedding)[0])
         rows = replica_rows(self.batch_size)
         with_next = rows.stop - rows.start - (rows.stop == self.batch_size)
         return objectives.pairs_v1(d, batch, fake, condition, following, with_next)

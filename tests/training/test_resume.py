@@ -36,9 +36,9 @@ def test_four_steps_are_two_and_two(tmp_path, one_replica, family, precision):
     advance(whole, config, one_replica, range(4))
     first = TrainState(config, one_replica, 10)
     advance(first, config, one_replica, range(2))
-    Checkpoints(tmp_path, first.checkpoint(), first.step, keep=3).save()
+    Checkpoints(tmp_path, first.parts(), keep=3).save()
     second = TrainState(config, one_replica, 10)
-    Checkpoints(tmp_path, second.checkpoint(), second.step, keep=3).restore()
+    Checkpoints(tmp_path, second.parts(), keep=3).restore()
     assert int(second.step.numpy()) == 2
     advance(second, config, one_replica, range(2, 4))
     for a, b in zip(everything(whole), everything(second), strict=True):
@@ -48,7 +48,7 @@ def test_four_steps_are_two_and_two(tmp_path, one_replica, family, precision):
 def test_every_variable_is_in_the_file(tmp_path, one_replica):
     config = tiny_config()
     state = TrainState(config, one_replica, 10)
-    Checkpoints(tmp_path, state.checkpoint(), state.step, keep=1).save()
+    Checkpoints(tmp_path, state.parts(), keep=1).save()
     saved = tf.train.list_variables(checkpoint.latest(tmp_path))
     count = sum(name.endswith("VARIABLE_VALUE") for name, _ in saved)
     assert count == len(everything(state)) + 1  # and the checkpoint's own save counter
@@ -77,7 +77,7 @@ def saved(tmp_path, one_replica):
 
     config = tiny_config("v1_stage1")
     state = TrainState(config, one_replica, 10)
-    checkpoints = Checkpoints(tmp_path, state.checkpoint(), state.step, keep=3)
+    checkpoints = Checkpoints(tmp_path, state.parts(), keep=3)
     for number in range(2):
         checkpoints.save()
         advance(state, config, one_replica, [number])
@@ -100,13 +100,13 @@ def test_a_damaged_checkpoint_is_named_and_kept(saved, one_replica, how):
     path = checkpoint.latest(folder)
     victim = folder / "checkpoints" / ("ckpt-2.index" if how.startswith("index") else "ckpt-2.data-00000-of-00001")
     data = bytearray(victim.read_bytes())
-    damaged = bytes(data[: len(data) // 2])
+    damaged = bytes(data[: len(data) // 10])
     if how == "overwritten":
         data[::64] = b"\x5a" * len(data[::64])
         damaged = bytes(data)
     victim.write_bytes(damaged)
     state = TrainState(config, one_replica, 10)
-    for load in (Checkpoints(folder, state.checkpoint(), state.step, keep=3).restore, lambda: load_generator(folder)):
+    for load in (Checkpoints(folder, state.parts(), keep=3).restore, lambda: load_generator(folder)):
         with pytest.raises(UserError, match="is damaged") as error:
             load()
         assert path in str(error.value) and "\n" not in str(error.value)
@@ -129,7 +129,7 @@ def test_a_checkpoint_of_another_network(saved, one_replica):
     folder, _, _ = saved
     other = TrainState(tiny_config("v1_stage1", model={"gf": 16}), one_replica, 10)
     with pytest.raises(UserError, match="is the checkpoint of another network"):
-        Checkpoints(folder, other.checkpoint(), other.step, keep=3).restore()
+        Checkpoints(folder, other.parts(), keep=3).restore()
 
 
 def test_no_checkpoint_yet(tmp_path):

@@ -1,0 +1,129 @@
+"""Published networks become run directories, and back."""
+
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from stackgan_tf import cards, checkpoint, networks
+from stackgan_tf import config as configs
+from stackgan_tf.config import Config
+from stackgan_tf.errors import UserError
+from stackgan_tf.generation import run_config
+from stackgan_tf.interop import official, torch_files
+
+GENERATIONS = {"v1_stage1": "stackgan_v1", "v1_stage2": "stackgan_v1", "v2": "stackgan_v2"}
+NOT_RELEASED = (  # fields that its generators do not have; none differs from its default in a published network
+    "model.base_size",
+    "model.conditioning_augmentation",
+    "model.only_finest",
+    "model.same_size",
+    "model.straight",
+    "model.stage2_text",
+)
+NAMES = {"stackgan_v1": "StackGAN-v1", "stackgan_v2": "StackGAN-v2"}
+
+
+def import_run(
+    generation: str, generator: Path, discriminators: Sequence[Path], run_dir: Path, overrides: Sequence[str]
+) -> Config:
+    """Writes a run directory whose live and averaged generator are the published one; returns its configuration.
+
+    Published files hold no optimizer: Adam starts anew where training goes on, and so do discriminators that are
+    not given. The step is the one in the file's name (v2's `netG_<steps>.pth`), else 0.
+
+    Args:
+        generation: `stackgan_v1` or `stackgan_v2`.
+        overrides: `section.field=value` for what the tensors do not tell.
+
+    Raises:
+        UserError: the run directory exists, or a file is not what it is said to be; nothing is written then.
+    """
+    if run_dir.exists():
+        raise UserError(f"--run_dir={run_dir}: exists already; name a new one")
+    state = _read(generator, generation, "generator")
+    judges = {}
+    for file in discriminators:
+        judge = _read(file, generation, "discriminator")
+        side, df = official.discriminator_size(judge, str(file))
+        if side in judges:
+            raise UserError(f"--discriminators: {file} judges {side} pixels, as another of them does")
+        judges[side] = file, df, judge
+    values = official.generator_config(state, str(generator))
+    if judges:
+        values["model"]["df"] = next(iter(judges.values()))[1]
+    config = cards.build(values, overrides)
+    if judges and sorted(judges) != sorted(config.judged_scales):
+        raise UserError(
+            f"--discriminators: judge {', '.join(map(str, sorted(judges)))} pixels; this generator needs one for "
+            f"each of {', '.join(map(str, config.judged_scales))}, or none at all"
+        )
+    with tf.Graph().as_default():  # names and shapes only: no weight is drawn
+        nets = networks.build(config) if judges else networks.Networks(networks.build_generator(config), ())
+    values = _values(nets.generator, state, generator)
+    parts = {"generator": _variables(values), "average": _variables(values)}
+    if judges:
+        parts["discriminators"] = [
+            _variables(_values(d, judges[d.size][2], judges[d.size][0])) for d in nets.discriminators
+        ]
+    step = re.fullmatch(r"netG_(\d+)\.pth", generator.name) if generation == "stackgan_v2" else None
+    _write(run_dir, config, parts | {"step": tf.Variable(int(step[1]) if step else 0, dtype=tf.int64)})
+    return config
+
+
+def export_run(run_dir: Path, file: Path) -> int:
+    """Writes a run's averaged generator as the released code saves it; returns the step.
+
+    Raises:
+        UserError: the file exists, no run, no checkpoint, or a network that the released code does not have.
+    """
+    if file.exists():
+        raise UserError(f"--to_torch={file}: exists already; name a new file")
+    config = run_config(run_dir)
+    changed = configs.differences(Config(), config)
+    if strange := [f"{name}={changed[name][1]!r}" for name in NOT_RELEASED if name in changed]:
+        raise UserError(f"--run_dir={run_dir}: the released code has no such network ({', '.join(strange)})")
+    path = checkpoint.latest(run_dir)
+    if path is None:
+        raise UserError(f"{run_dir}: has no checkpoint yet; let python -m stackgan_tf.train save one")
+    generation = GENERATIONS[config.model.family]
+    state = official.to_published(checkpoint.average(path), generation)
+    torch_files.write(file, state, prefix=torch_files.PREFIX if generation == "stackgan_v2" else "")
+    return checkpoint.checkpoint_step(path)
+
+
+def _read(file: Path, generation: str, wanted: str) -> official.State:
+    state = torch_files.read(file)
+    found, network = official.kind(state, str(file))
+    if found != generation:
+        raise UserError(f"{file}: is a network of {NAMES[found]}, not of {NAMES[generation]}; use --from={found}")
+    if not network.endswith(wanted):
+        raise UserError(f"--{wanted}: {file} is a {network}")
+    return state
+
+
+def _values(model: keras.Model, state: official.State, file: Path) -> official.State:
+    return official.to_ours(state, {v.path: tuple(v.shape) for v in model.variables}, str(file))
+
+
+def _variables(values: official.State) -> dict[str, tf.Variable]:
+    return {path: tf.Variable(value) for path, value in values.items()}
+
+
+def _write(run_dir: Path, config: Config, parts: dict) -> None:
+    """All of it or nothing: made beside, then renamed."""
+    beside = run_dir.with_name(f"{run_dir.name}.new")
+    try:
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        (beside / "config.yaml").write_text(configs.dump(config), encoding="utf-8")
+        checkpoint.Checkpoints(beside, parts, keep=1).save()
+        beside.rename(run_dir)
+    except (OSError, tf.errors.OpError) as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise UserError(
+            f"--run_dir={run_dir}: cannot be written ({getattr(error, 'strerror', None) or error})"
+        ) from None

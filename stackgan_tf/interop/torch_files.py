@@ -1,0 +1,63 @@
+"""PyTorch state dicts on disk, read and written without ever running what a pickle says."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from stackgan_tf.errors import UserError
+
+PREFIX = "module."  # what DataParallel puts before every name
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """The tensors of a checkpoint as float32, without the prefix of DataParallel and the counters of newer PyTorch.
+
+    Raises:
+        UserError: a missing or damaged file, one that holds anything but tensors, or no PyTorch.
+    """
+    torch = _torch()
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except Exception as error:  # whatever the bytes of a damaged file lead to
+        if isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower():
+            raise UserError(f"{path}: holds Python objects other than tensors; refused, and none was run") from None
+        raise UserError(f"{path}: is no PyTorch checkpoint, or a damaged one ({type(error).__name__})") from None
+    if not isinstance(state, Mapping) or not state or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise UserError(f"{path}: is no state dict; it must map names to tensors and nothing else")
+    return {
+        name.removeprefix(PREFIX): tensor.float().numpy()
+        for name, tensor in state.items()
+        if not name.endswith(".num_batches_tracked")
+    }
+
+
+def write(path: Path, state: Mapping[str, np.ndarray], prefix: str = "") -> None:
+    """A state dict in the old serialisation, which every PyTorch reads.
+
+    Raises:
+        UserError: it cannot be written, or no PyTorch.
+    """
+    torch = _torch()
+    beside = path.with_name(f"{path.name}.new")
+    tensors = {f"{prefix}{name}": torch.from_numpy(value) for name, value in state.items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(tensors, beside, _use_new_zipfile_serialization=False)
+        beside.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
+
+
+def _torch() -> ModuleType:
+    try:
+        import torch
+    except ImportError:
+        raise UserError('PyTorch is not installed; pip install "stackgan_tf[torch]" brings it') from None
+    return torch
