@@ -18,7 +18,11 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("from", None, "Whose code the files are of: stackgan_v1 or stackgan_v2.")
 flags.DEFINE_string("generator", None, "The published netG_*.pth. That of Stage-II holds its Stage-I.")
 flags.DEFINE_list("discriminators", [], "The netD*.pth of all scales, where training shall go on from them too.")
-flags.DEFINE_multi_string("set", [], "Sets a field that the files do not tell: section.field=value. May be repeated.")
+flags.DEFINE_multi_string(
+    "set",
+    [],
+    "Sets a field that the files do not tell, such as data.dataset, where training shall go on. May be repeated.",
+)
 flags.DEFINE_string("run_dir", None, "The run directory to make, or with --to_torch the one to read.")
 flags.DEFINE_string(
     "to_torch", None, "Write the averaged generator of --run_dir to this file, under the published names."

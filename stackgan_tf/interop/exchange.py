@@ -33,7 +33,8 @@ def import_run(
     """Writes a run directory whose live and averaged generator are the published one; returns its configuration.
 
     Published files hold no optimizer: Adam starts anew where training goes on, and so do discriminators that are
-    not given. The step is the one in the file's name (v2's `netG_<steps>.pth`), else 0.
+    not given. The run counts as finished, at the step in the file's name (v2's `netG_<steps>.pth`) or that of an
+    override of `train.steps`; at step 1 where neither tells.
 
     Args:
         generation: `stackgan_v1` or `stackgan_v2`.
@@ -55,6 +56,13 @@ def import_run(
     values = official.generator_config(state, str(generator))
     if judges:
         values["model"]["df"] = next(iter(judges.values()))[1]
+    values["data"]["dataset"] = ""  # nobody knows; training asks for it
+    step = re.fullmatch(r"netG_(\d+)\.pth", generator.name) if generation == "stackgan_v2" else None
+    values["train"] = {"steps": int(step[1]) if step else 1}
+    if generation == "stackgan_v1":  # the preset follows the TensorFlow code of v1, these files the PyTorch code
+        values["data"] |= {"captions_per_image": 1}
+        values["model"] |= {"eps_distribution": "normal"}
+        values["optimizer"] = {"halve_every_epochs": 20}
     config = cards.build(values, overrides)
     if judges and sorted(judges) != sorted(config.judged_scales):
         raise UserError(
@@ -69,8 +77,7 @@ def import_run(
         parts["discriminators"] = [
             _variables(_values(d, judges[d.size][2], judges[d.size][0])) for d in nets.discriminators
         ]
-    step = re.fullmatch(r"netG_(\d+)\.pth", generator.name) if generation == "stackgan_v2" else None
-    _write(run_dir, config, parts | {"step": tf.Variable(int(step[1]) if step else 0, dtype=tf.int64)})
+    _write(run_dir, config, parts | {"step": tf.Variable(config.train.steps, dtype=tf.int64)})
     return config
 
 

@@ -55,7 +55,11 @@ def generator_config(state: State, file: str) -> dict[str, Any]:
     """
     generation, network = kind(state, file)
     stage2 = network == "Stage-II generator"
-    inner = "STAGE1_G." if stage2 else ""  # Stage-II holds its Stage-I
+    inner = "STAGE1_G." if stage2 else ""
+    if stage2 and not any(name.startswith(inner) for name in state):
+        raise UserError(
+            f"{file}: is a Stage-II generator without its Stage-I, which must be in the same file (STAGE1_G.)"
+        )
     first = "h_net1." if generation == "stackgan_v2" else inner
     conditional = generation == "stackgan_v1" or "ca_net.fc.weight" in state
     halves = HALVES[generation]

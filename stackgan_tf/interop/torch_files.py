@@ -23,8 +23,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (IsADirectoryError, PermissionError) as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except Exception as error:  # whatever the bytes of a damaged file lead to
         if isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower():
             raise UserError(f"{path}: holds Python objects other than tensors; refused, and none was run") from None
