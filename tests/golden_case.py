@@ -92,7 +92,12 @@ def large(name: str) -> GoldenCase:
     folder = OFFICIAL / name
     (generator,) = folder.glob("netG*.pth")
     arrays = dict(np.load(folder / "golden.npz"))
-    arrays |= {key: value[0] for key, value in arrays.items() if key.startswith(("z", "text", "eps", "loss", "grad"))}
+    by_step = ("z", "text", "eps", "loss", "grad")  # one step is there
+    arrays |= {
+        key: np.ravel(value)[0] if value.size == 1 else value[0]
+        for key, value in arrays.items()
+        if key.startswith(by_step)
+    }
     arrays = {key.replace("/module.", "/"): value for key, value in arrays.items()}
     if "eval_prob_D" in arrays:
         arrays["eval_prob_D0"] = arrays.pop("eval_prob_D")

@@ -46,10 +46,16 @@ def check(config: Config, run_dir: Path, resume: str) -> None:
     """Whether a run can start, as far as it can be told without its data.
 
     Raises:
-        UserError: as `check_names`, `replica_devices`, `check_run_dir` and, for Stage-II, `check_stage1`.
+        UserError: as `check_names`, `replica_devices`, `check_run_dir` and, for Stage-II, `check_stage1`; or v1 with
+            a replica that has no pair of neighbours (TensorFlow's convolution of an empty batch fails).
     """
     check_names(config)
-    replica_devices(config.train.batch_size)
+    replicas = len(replica_devices(config.train.batch_size))
+    if config.model.family != "v2" and config.train.batch_size < 2 * replicas:
+        raise UserError(
+            f"train.batch_size={config.train.batch_size}: v1 pairs neighbours, so that each of {replicas} replicas "
+            f"needs two images; use at least {2 * replicas}"
+        )
     going_on = check_run_dir(run_dir, config, resume)
     if config.model.family == "v1_stage2" and not going_on:
         check_stage1(config)
