@@ -25,16 +25,19 @@ np.savez(sys.argv[4], *(keras.ops.convert_to_numpy(image) for image in outputs.i
 """
 
 
-@pytest.mark.parametrize("family, changes", [("v2", {}), ("v2", {"conditional": False}), ("v1_stage2", {})])
+@pytest.mark.parametrize("family, changes", [("v2", {}), ("v1_stage2", {})])
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_a_saved_generator_draws_the_same(backend, family, changes, tmp_path, one_replica):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    config = tiny_config(family, model={"gf": 16, "base_size": 16} | changes)
+    config = tiny_config(family, model=changes)
     state = TrainState(config, one_replica, steps_per_epoch=10)
     rng = np.random.default_rng(0)
     for variable in state.average.variables:  # moving statistics that are not zero and one
-        variable.assign(variable.numpy() + 0.1 * rng.random(variable.shape))
+        if "moving" in variable.path:
+            variable.assign(variable.numpy() * 0.5 + 0.01 * rng.random(variable.shape))
+        elif family == "v1_stage2" and "kernel" in variable.path:  # drawn so small that the pictures are grey
+            variable.assign(variable.numpy() * 5)
     Checkpoints(tmp_path, state.parts(), keep=1).save()
     (tmp_path / "config.yaml").write_text(configs.dump(config))
     generator = load_generator(tmp_path).generator
@@ -46,5 +49,5 @@ def test_a_saved_generator_draws_the_same(backend, family, changes, tmp_path, on
     subprocess.run([sys.executable, "-c", DRAW, *arguments], check=True, env=environment)
     theirs = np.load(tmp_path / "images.npz")
     for ours, name in zip(generator(**inputs).images, theirs.files, strict=True):
-        assert np.std(ours) > 0.01
+        assert np.std(ours) > 0.01, "a picture that does not saturate"
         np.testing.assert_allclose(ours, theirs[name], atol=1e-4)
