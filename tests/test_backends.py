@@ -1,6 +1,7 @@
 """The same networks on Keras' other backends. Needs JAX and PyTorch; each is skipped where it is not installed."""
 
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
@@ -49,5 +50,6 @@ def test_a_saved_generator_draws_the_same(backend, family, changes, tmp_path, on
     subprocess.run([sys.executable, "-c", DRAW, *arguments], check=True, env=environment)
     theirs = np.load(tmp_path / "images.npz")
     for ours, name in zip(generator(**inputs).images, theirs.files, strict=True):
+        logging.info("%s, %s: largest difference %.1e", backend, family, np.abs(ours - theirs[name]).max())
         assert np.std(ours) > 0.01, "a picture that does not saturate"
         np.testing.assert_allclose(ours, theirs[name], atol=1e-4)

@@ -1,9 +1,10 @@
 """Published networks become run directories, and back."""
 
 import re
-import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -27,6 +28,14 @@ NOT_RELEASED = (  # fields that its generators do not have; none differs from it
 NAMES = {"stackgan_v1": "StackGAN-v1", "stackgan_v2": "StackGAN-v2"}
 
 
+class Judge(NamedTuple):
+    """A published discriminator: its file, its base width, its tensors."""
+
+    file: Path
+    df: int
+    state: official.State
+
+
 def import_run(
     generation: str, generator: Path, discriminators: Sequence[Path], run_dir: Path, overrides: Sequence[str]
 ) -> Config:
@@ -45,38 +54,21 @@ def import_run(
     """
     if run_dir.exists():
         raise UserError(f"--run_dir={run_dir}: exists already; name a new one")
-    state = _read(generator, generation, "generator")
-    judges = {}
-    for file in discriminators:
-        judge = _read(file, generation, "discriminator")
-        side, df = official.discriminator_size(judge, str(file))
-        if side in judges:
-            raise UserError(f"--discriminators: {file} judges {side} pixels, as another of them does")
-        judges[side] = file, df, judge
-    values = official.generator_config(state, str(generator))
-    if judges:
-        values["model"]["df"] = next(iter(judges.values()))[1]
-    values["data"]["dataset"] = ""  # nobody knows; training asks for it
-    step = re.fullmatch(r"netG_(\d+)\.pth", generator.name) if generation == "stackgan_v2" else None
-    values["train"] = {"steps": int(step[1]) if step else 1}
-    if generation == "stackgan_v1":  # the preset follows the TensorFlow code of v1, these files the PyTorch code
-        values["data"] |= {"captions_per_image": 1}
-        values["model"] |= {"eps_distribution": "normal"}
-        values["optimizer"] = {"halve_every_epochs": 20}
-    config = cards.build(values, overrides)
+    drawer = _read(generator, generation, "generator")
+    judges = _discriminators(discriminators, generation)
+    config = cards.build(_told_by(drawer, judges, generator, generation), overrides)
     if judges and sorted(judges) != sorted(config.judged_scales):
         raise UserError(
-            f"--discriminators: judge {', '.join(map(str, sorted(judges)))} pixels; this generator needs one for "
-            f"each of {', '.join(map(str, config.judged_scales))}, or none at all"
+            f"--discriminators: judge {_listed(sorted(judges))} pixels; this generator needs one for each of "
+            f"{_listed(config.judged_scales)}, or none at all"
         )
     with tf.Graph().as_default():  # names and shapes only: no weight is drawn
         nets = networks.build(config) if judges else networks.Networks(networks.build_generator(config), ())
-    values = _values(nets.generator, state, generator)
+    values = _values(nets.generator, drawer, generator)
     parts = {"generator": _variables(values), "average": _variables(values)}
     if judges:
-        parts["discriminators"] = [
-            _variables(_values(d, judges[d.size][2], judges[d.size][0])) for d in nets.discriminators
-        ]
+        found = [_values(d, judges[d.size].state, judges[d.size].file) for d in nets.discriminators]
+        parts["discriminators"] = [_variables(values) for values in found]
     _write(run_dir, config, parts | {"step": tf.Variable(config.train.steps, dtype=tf.int64)})
     return config
 
@@ -102,6 +94,33 @@ def export_run(run_dir: Path, file: Path) -> int:
     return checkpoint.checkpoint_step(path)
 
 
+def _discriminators(files: Sequence[Path], generation: str) -> dict[int, Judge]:
+    """The published discriminators by the side of the images that they judge."""
+    judges: dict[int, Judge] = {}
+    for file in files:
+        state = _read(file, generation, "discriminator")
+        side, df = official.discriminator_size(state, str(file))
+        if side in judges:
+            raise UserError(f"--discriminators: {file} judges {side} pixels, as {judges[side].file} does")
+        judges[side] = Judge(file, df, state)
+    return judges
+
+
+def _told_by(drawer: official.State, judges: dict[int, Judge], file: Path, generation: str) -> cards.Values:
+    """The card of published networks, as far as their files tell."""
+    values = official.generator_config(drawer, str(file))
+    if judges:
+        values["model"]["df"] = next(iter(judges.values())).df
+    values["data"]["dataset"] = ""  # nobody knows; training asks for it
+    step = re.fullmatch(r"netG_(\d{1,15})\.pth", file.name) if generation == "stackgan_v2" else None
+    values["train"] = {"steps": max(1, int(step[1])) if step else 1}
+    if generation == "stackgan_v1":  # the preset follows the TensorFlow code of v1, these files the PyTorch code
+        values["data"]["captions_per_image"] = 1
+        values["model"]["eps_distribution"] = "normal"
+        values["optimizer"] = {"halve_every_epochs": 20}
+    return values
+
+
 def _read(file: Path, generation: str, wanted: str) -> official.State:
     state = torch_files.read(file)
     found, network = official.kind(state, str(file))
@@ -116,21 +135,24 @@ def _values(model: keras.Model, state: official.State, file: Path) -> official.S
     return official.to_ours(state, {v.path: tuple(v.shape) for v in model.variables}, str(file))
 
 
+def _listed(sides: Sequence[int]) -> str:
+    return ", ".join(map(str, sides))
+
+
 def _variables(values: official.State) -> dict[str, tf.Variable]:
     return {path: tf.Variable(value) for path, value in values.items()}
 
 
 def _write(run_dir: Path, config: Config, parts: dict) -> None:
     """All of it or nothing: made beside, then renamed."""
-    beside = run_dir.with_name(f"{run_dir.name}.new")
     try:
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        (beside / "config.yaml").write_text(configs.dump(config), encoding="utf-8")
-        checkpoint.Checkpoints(beside, parts, keep=1).save()
-        beside.rename(run_dir)
+        run_dir.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{run_dir.name}.", dir=run_dir.parent) as beside:
+            made = Path(beside) / "run"
+            made.mkdir()
+            (made / "config.yaml").write_text(configs.dump(config), encoding="utf-8")
+            checkpoint.Checkpoints(made, parts, keep=1).save()
+            made.rename(run_dir)
     except (OSError, tf.errors.OpError) as error:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise UserError(
-            f"--run_dir={run_dir}: cannot be written ({getattr(error, 'strerror', None) or error})"
-        ) from None
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"--run_dir={run_dir}: cannot be written ({reason})") from None

@@ -1,6 +1,7 @@
 """PyTorch state dicts on disk, read and written without ever running what a pickle says."""
 
 import pickle
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -45,12 +46,13 @@ def write(path: Path, state: Mapping[str, np.ndarray], prefix: str = "") -> None
         UserError: it cannot be written, or no PyTorch.
     """
     torch = _torch()
-    beside = path.with_name(f"{path.name}.new")
     tensors = {f"{prefix}{name}": torch.from_numpy(value) for name, value in state.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(tensors, beside, _use_new_zipfile_serialization=False)
-        beside.replace(path)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
+            made = Path(beside) / path.name
+            torch.save(tensors, made, _use_new_zipfile_serialization=False)
+            made.rename(path)
     except (OSError, RuntimeError) as error:
         raise UserError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
 

@@ -24,7 +24,7 @@ COLORS = {
 }
 HELD_OUT = {("red", "green"), ("blue", "yellow"), ("white", "black")}  # shape and background
 SHAPES = ("square", "triangle", "cross")
-EXTENTS = {"small": 0.54, "large": 0.84}  # side of the bounding box in sides of the image
+EXTENTS = {"small": 0.50, "large": 0.84}  # side of the bounding box in sides of the image
 SIZES = {"small": ("small", "little"), "large": ("large", "big")}
 ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "middle", "right")
 TEMPLATES = (
@@ -109,8 +109,12 @@ class Shapes(CaptionedImages):
     The class of an image, which mismatched pairs never share, is its combination.
     """
 
-    VERSION = tfds.core.Version("2.0.0")
-    RELEASE_NOTES = {"2.0.0": "7 colours, 3 shapes, 2 sizes, 9 positions.", "1.0.0": "Other colours and shapes."}
+    VERSION = tfds.core.Version("2.1.0")
+    RELEASE_NOTES = {
+        "2.1.0": "Small shapes are smaller.",
+        "2.0.0": "7 colours, 3 shapes, 2 sizes, 9 positions.",
+        "1.0.0": "Other colours and shapes.",
+    }
     IMAGE_FORMAT = "png"
     READS_SOURCE = False
     CLASSES = tuple("-".join(attributes) for attributes in COMBINATIONS)
