@@ -21,7 +21,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("dataset", None, "Data set, as in stackgan_tf.train.")
 flags.DEFINE_list("cards", [], "Models, as --model of stackgan_tf.train, such as v2,v2_no_jcu,v2_g3.")
 flags.DEFINE_integer("steps", None, "Training steps of each; by default each card's own.")
-flags.DEFINE_integer("seed", 0, "Of weights, noise and data order, the same for all.")
+flags.DEFINE_integer("seed", None, "Of weights, noise and data order, the same for all.")
 flags.DEFINE_multi_string("set", [], "Changes one field of every card: section.field=value. May be repeated.")
 flags.DEFINE_string("preset", cards.RELEASED, "As in stackgan_tf.train.")
 flags.DEFINE_string("precision", None, "As in stackgan_tf.train.")
@@ -40,7 +40,7 @@ def main() -> int:
         raise UserError("--dataset is missing, as in --dataset=shapes")
     if len(FLAGS.cards) < 2 or len(set(FLAGS.cards)) < len(FLAGS.cards):
         raise UserError(f"--cards={','.join(FLAGS.cards)}: give at least two different ones, as in v2,v2_no_jcu")
-    chosen = {model: cards.find(FLAGS.dataset, model) for model in FLAGS.cards}
+    chosen = {model: cards.find(FLAGS.dataset, model) for model in sorted(FLAGS.cards, key=lambda m: "stage2" in m)}
     out = Path(FLAGS.out or f"runs/{FLAGS.dataset}_ablation").expanduser()
     if len({_configuration(card).model.conditional for card in chosen.values()}) > 1:
         raise UserError(
@@ -48,14 +48,22 @@ def main() -> int:
         )
     for number, (model, card) in enumerate(chosen.items(), start=1):
         sys.stderr.write(f"{model} ({number} of {len(chosen)})\n")
-        code = subprocess.run([*_command(model, card, out)], check=False).returncode
-        if code:
+        if code := _finished(_command(model, card, out)):
             return code
     program.load_tensorflow()
     from stackgan_tf.evaluation.ablation import compare
 
     sys.stdout.write(compare({model: out / card.name for model, card in chosen.items()}, out))
     return 0
+
+
+def _finished(command: list[str]) -> int:
+    """The exit code of a program; Ctrl-C reaches it as well, and it is given the time to save."""
+    process = subprocess.Popen(command)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        return process.wait()
 
 
 def _configuration(card: Card) -> cards.Config:

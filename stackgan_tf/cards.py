@@ -44,10 +44,10 @@ def find(dataset: str, model: str) -> Card:
         if base and (ablated := ablate(base, path)):
             return ablated
     cards = [Card(path.stem, read(path)) for path in sorted(folder().glob("*.yaml"))]
-    datasets = sorted({card.values["data"]["dataset"] for card in cards})
+    datasets = sorted({from_dict(card.values).data.dataset for card in cards})
     if dataset not in datasets:
         raise UserError(f"--dataset={dataset}: unknown data set; choose from {', '.join(datasets)}")
-    bases = [card for card in cards if card.values["data"]["dataset"] == dataset]
+    bases = [card for card in cards if from_dict(card.values).data.dataset == dataset]
     paths = sorted((folder() / "ablations").glob("*.yaml"))
     known = bases + [ablated for base in bases for path in paths if (ablated := ablate(base, path))]
     names = ", ".join(card.name.removeprefix(f"{dataset}_") for card in known)
@@ -109,9 +109,10 @@ def presets() -> list[str]:
 
 
 def _own(dataset: str, model: str) -> Card | None:
-    path = folder() / f"{dataset}_{model}.yaml"
-    card = Card(path.stem, read(path)) if path.is_file() else None
-    return card if card and card.values["data"]["dataset"] == dataset else None
+    paths = {path.stem: path for path in folder().glob("*.yaml")}
+    name = f"{dataset}_{model}"
+    card = Card(name, read(paths[name])) if name in paths else None
+    return card if card and from_dict(card.values).data.dataset == dataset else None
 
 
 def _preset(name: str) -> dict[str, Values]:
@@ -125,7 +126,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; the cards are in {folder()}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path}: not a readable YAML card: {error}") from None
     if not values:
         raise UserError(f"{path}: the card is empty; it must hold sections of fields, as in 'model: {{gf: 32}}'")
@@ -144,6 +145,6 @@ def _override(values: Values, override: str) -> None:
         raise UserError(f"--set {override}: must read section.field=value, as in model.gf=32")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (ValueError, yaml.YAMLError):
         raise UserError(f"--set {override}: {text!r} is not a YAML value") from None
     values.setdefault(section, {})[key] = "" if value is None else value

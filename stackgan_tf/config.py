@@ -214,7 +214,7 @@ def _typed(value: Any, hint: type, name: str) -> Any:
     if hint is float and isinstance(value, (int, str)) and not isinstance(value, bool):
         try:
             return float(value)  # YAML reads 2e-4 as a string
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value

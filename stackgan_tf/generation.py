@@ -11,7 +11,7 @@ from scipy.special import ndtr, ndtri
 
 from stackgan_tf import cards, networks, text
 from stackgan_tf.checkpoint import restore_average
-from stackgan_tf.config import Config
+from stackgan_tf.config import Config, from_dict
 from stackgan_tf.errors import UserError
 
 
@@ -110,4 +110,4 @@ def run_config(run_dir: str | Path) -> Config:
     path = Path(run_dir) / "config.yaml"
     if not path.is_file():
         raise UserError(f"{run_dir}: not a run directory (no config.yaml); train one with python -m stackgan_tf.train")
-    return cards.load(path)
+    return from_dict(cards.read(path))  # complete: no preset lies under it

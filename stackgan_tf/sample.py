@@ -5,6 +5,7 @@ python -m stackgan_tf.sample --run_dir=runs/oxford102_v2_unconditional --num=16 
 """
 
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -65,9 +66,10 @@ def main() -> int:
 def _embeddings(path: Path) -> np.ndarray:
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"--embeddings={path}: cannot be read as a .npy file of numbers ({error})") from None
-    if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or not np.isfinite(values).all():
+    values = values.astype(np.float32) if isinstance(values, np.ndarray) and values.dtype.kind == "f" else None
+    if values is None or not np.isfinite(values).all():
         raise UserError(f"--embeddings={path}: must be one array of finite floating-point numbers, [N, T]")
     return values
 

@@ -27,7 +27,7 @@ ALLOWED = {
     "grids": set(),
     "checkpoint": {"errors"},
     "generation": {"cards", "checkpoint", "config", "errors", "networks", "text"},
-    "evaluation": {"data", "files", "generation", "grids"},
+    "evaluation": {"data", "errors", "files", "generation", "grids"},
     "interop": {"cards", "checkpoint", "config", "errors", "generation", "networks"},
 }
 NO_TENSORFLOW = {"errors", "structs", "files", "config", "cards", "losses", "models", "networks", "objectives", "grids"}

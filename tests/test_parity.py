@@ -19,7 +19,7 @@ EVALUATION, LOSS, GRADIENT = 1e-4, 1e-4, 1e-3  # absolute, relative, relative
 NUDGES = (0.0, *(3e-8, 1e-7, 3e-7, 1e-6) * 25)
 
 absent = (
-    f"no {OFFICIAL}"
+    "the larger goldens are not beside this checkout"
     if not OFFICIAL.is_dir()
     else ""
     if importlib.util.find_spec("torch")
@@ -66,7 +66,7 @@ def test_evaluation_mode(load, name, one_replica):
     case.fill(state)
     found = evaluate(case, state)
     logging.info("%s: %s", name, {key: f"{value:.1e}" for key, value in found.items()})
-    assert max(found.values()) <= EVALUATION, found
+    assert np.max(list(found.values())) <= EVALUATION, found
 
 
 @pytest.mark.parametrize("replicas", ["one_replica", "two_replicas"])
@@ -85,11 +85,11 @@ def test_one_training_step(load, name, replicas, request, monkeypatch):
         losses, norms = rehearsal.first_step(nudge, seed=count)
         if not nearest:
             off = relative({key: value for key, value in losses.items() if key in golden}, golden)
-            assert max(off.values()) <= LOSS, off
+            assert np.max(list(off.values())) <= LOSS, off
             assert {key for key in golden if key.startswith("gradnorm")} == set(norms)
         for key, distance in relative(norms, golden).items():
-            nearest[key] = min(distance, nearest.get(key, np.inf))
-        if max(nearest.values()) <= GRADIENT:
+            nearest[key] = np.minimum(distance, nearest.get(key, np.inf))  # NaN stays
+        if np.max(list(nearest.values())) <= GRADIENT:
             break
     logging.info(
         "%s, %s: losses %.1e, gradients %.1e, nudges %d",
@@ -99,7 +99,7 @@ def test_one_training_step(load, name, replicas, request, monkeypatch):
         max(nearest.values()),
         count - 1,
     )
-    far = {key: value for key, value in nearest.items() if value > GRADIENT}
+    far = {key: value for key, value in nearest.items() if not value <= GRADIENT}
     assert not far, far
     if load is small:
         trajectory = [rehearsal.step() for _ in range(4)]
@@ -118,22 +118,18 @@ def test_the_goldens_know_the_order_of_a_concatenation(one_replica):
 
 
 @pytest.mark.parametrize(
-    "sections, seen",
+    "name, sections, seen",
     [
-        ({"loss": {"kl_weight": 1.0}}, "loss_KL"),
-        ({"loss": {"kl_reduction": "sum"}}, "loss_KL"),
-        ({"loss": {"joint": False}}, "loss_D0"),
-        ({"loss": {"detach_condition": True}}, "gradnorm_G/ca_net.fc.weight"),
-        ({"optimizer": {"discriminator_learning_rate": 1e-9}}, "loss_G_total"),  # G taught by the D before its update
-        ({"optimizer": {"discriminator_learning_rate": 2.1e-4}}, "gradnorm_G/img_net1.img.0.weight"),
+        ("stackgan_v1_stage1", {"loss": {"kl_weight": 1.0}}, "loss_KL"),
+        ("stackgan_v1_stage1", {"loss": {"kl_reduction": "sum"}}, "loss_KL"),
+        ("stackgan_v1_stage1", {"optimizer": {"discriminator_learning_rate": 1e-9}}, "loss_G_total"),  # the old D
+        ("stackgan_v2_cond", {"loss": {"detach_condition": True}}, "gradnorm_G/ca_net.fc.weight"),
+        ("stackgan_v2_cond", {"loss": {"color_weight": 1.0}}, "gradnorm_G/img_net2.img.0.weight"),
     ],
 )
-def test_the_goldens_know_a_wrong_step(sections, seen, one_replica, monkeypatch):
+def test_the_goldens_know_a_wrong_step(name, sections, seen, one_replica, monkeypatch):
     """Known-bad twins."""
-    case = small("stackgan_v2_cond")
-    if "joint" in sections.get("loss", {}):
-        monkeypatch.setattr("stackgan_tf.objectives.DISCRIMINATOR_WEIGHTS", {"v2": {"real": 1, "mismatched": 0.5}})
-        sections = {}
+    case = small(name)
     losses, norms = Rehearsal(case, one_replica, monkeypatch, **sections).first_step()
     assert relative({seen: (losses | norms)[seen]}, case.arrays)[seen] > (GRADIENT if "grad" in seen else LOSS)
 

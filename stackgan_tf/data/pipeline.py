@@ -71,7 +71,7 @@ class BatchPlan:
             if self.shuffle_captions:
                 told = self.records.fetch(rng.integers(len(self.records), size=self.size))
             for row, record in zip(sentences, told, strict=True):
-                count = len(record.captions)  # different ones, as far as there are
+                count = len(record.captions)  # different ones, unless there are too few
                 for place, i in enumerate(rng.choice(count, len(row), replace=count < len(row))):
                     row[place] = record.captions[i].encode()
         return encoded, dice, sentences, self.records.labels[chosen]

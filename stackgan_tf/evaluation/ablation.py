@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stackgan_tf.errors import UserError
 from stackgan_tf.files import write_whole
 from stackgan_tf.generation import load_generator
 from stackgan_tf.grids import comparison_grid
@@ -31,14 +32,20 @@ def compare(run_dirs: Mapping[str, Path], out: Path) -> str:
             captions = (run_dir / CAPTIONS).read_text(encoding="utf-8").splitlines()[:SENTENCES]
         drawn = artist(captions if artist.encoder else SENTENCES)
         pictures[name] = drawn[max(drawn)]
-    comparison_grid(pictures, captions).save(out / "pictures.png")
     table = _table(rows)
-    write_whole(out / "table.md", table)
+    try:
+        comparison_grid(pictures, captions).save(out / "pictures.new.png")
+        (out / "pictures.new.png").replace(out / "pictures.png")
+        write_whole(out / "table.md", table)
+    except OSError as error:
+        raise UserError(f"--out={out}: cannot be written ({error.strerror or error})") from None
     return table
 
 
 def _summary(lines: list[dict]) -> dict[str, float | str]:
     steps = [line for line in lines if "g/loss" in line]
+    if not steps:
+        raise UserError("metrics.jsonl: no line of a training step is in it; train the run again in another folder")
     last = steps[-max(1, round(LAST * len(steps))) :]
     found: dict[str, float | str] = {"steps": steps[-1]["step"]}
     found["images per second"] = f"{np.median([line['images_per_second'] for line in steps]):.1f}"

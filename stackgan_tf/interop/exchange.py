@@ -83,13 +83,21 @@ def export_run(run_dir: Path, file: Path) -> int:
         raise UserError(f"--to_torch={file}: exists already; name a new file")
     config = run_config(run_dir)
     changed = configs.differences(Config(), config)
-    if strange := [f"{name}={changed[name][1]!r}" for name in NOT_RELEASED if name in changed]:
+    strange = [f"{name}={changed[name][1]!r}" for name in NOT_RELEASED if name in changed]
+    if config.model.branches > 3:  # its fourth has one residual block whatever R_NUM is, its fifth cannot run
+        strange.append(f"model.branches={config.model.branches}")
+    if strange:
         raise UserError(f"--run_dir={run_dir}: the released code has no such network ({', '.join(strange)})")
     path = checkpoint.latest(run_dir)
     if path is None:
         raise UserError(f"{run_dir}: has no checkpoint yet; let python -m stackgan_tf.train save one")
     generation = GENERATIONS[config.model.family]
-    state = official.to_published(checkpoint.average(path), generation)
+    values = checkpoint.average(path)
+    with tf.Graph().as_default():
+        shapes = {v.path: tuple(v.shape) for v in networks.build_generator(config).variables}
+    if {name: value.shape for name, value in values.items()} != shapes:
+        raise UserError(f"{path}: is the checkpoint of another network than config.yaml describes")
+    state = official.to_published(values, generation)
     torch_files.write(file, state, prefix=torch_files.PREFIX if generation == "stackgan_v2" else "")
     return checkpoint.checkpoint_step(path)
 
@@ -127,7 +135,7 @@ def _read(file: Path, generation: str, wanted: str) -> official.State:
     if found != generation:
         raise UserError(f"{file}: is a network of {NAMES[found]}, not of {NAMES[generation]}; use --from={found}")
     if not network.endswith(wanted):
-        raise UserError(f"--{wanted}: {file} is a {network}")
+        raise UserError(f"{file}: is a {network}, not a {wanted}")
     return state
 
 

@@ -23,13 +23,13 @@ PARAMETERS = {
     "moving_variance": "running_var",
 }
 HALVES = {"stackgan_v1": 1, "stackgan_v2": 2}  # of what a dense layer gives: v2's GLU gates one with the other
-# A tensor that each kind of file has, and no other kind; the first that fits.
+# How tensors of each kind of file begin, and of no other kind; the first that fits.
 SIGNS = {
-    ("stackgan_v2", "generator"): "h_net1.fc.0.weight",
-    ("stackgan_v2", "discriminator"): "img_code_s16.0.weight",
-    ("stackgan_v1", "Stage-II generator"): "hr_joint.0.weight",
-    ("stackgan_v1", "Stage-I generator"): "fc.0.weight",
-    ("stackgan_v1", "discriminator"): "encode_img.0.weight",
+    ("stackgan_v2", "generator"): ("h_net", "img_net"),
+    ("stackgan_v2", "discriminator"): ("img_code_s",),
+    ("stackgan_v1", "Stage-II generator"): ("hr_joint.", "STAGE1_G."),
+    ("stackgan_v1", "Stage-I generator"): ("fc.", "upsample"),
+    ("stackgan_v1", "discriminator"): ("encode_img.",),
 }
 
 
@@ -39,19 +39,19 @@ def kind(state: State, file: str) -> tuple[str, str]:
     Raises:
         UserError: neither code has such a network.
     """
-    for found, sign in SIGNS.items():
-        if sign in state:
+    for found, signs in SIGNS.items():
+        if any(name.startswith(signs) for name in state):
             return found
-    if any(name.startswith("STAGE1_G.") for name in state):
-        return "stackgan_v1", "Stage-II generator"
     raise UserError(f"{file}: is no network of StackGAN-v1 or StackGAN-v2; its first tensor is {next(iter(state))}")
 
 
 def generator_config(state: State, file: str) -> dict[str, Any]:
     """The sections `data` and `model` of a configuration, read off the shapes of a generator's tensors.
 
+    Four branches are not read: the released code gives the fourth one residual block whatever R_NUM is.
+
     Raises:
-        UserError: a tensor that tells a size is missing, or too flat to tell it.
+        UserError: a tensor that tells a size is missing, or too flat to tell it, or sizes contradict each other.
     """
     generation, network = kind(state, file)
     stage2 = network == "Stage-II generator"
@@ -61,27 +61,29 @@ def generator_config(state: State, file: str) -> dict[str, Any]:
             f"{file}: is a Stage-II generator without its Stage-I, which must be in the same file (STAGE1_G.)"
         )
     first = "h_net1." if generation == "stackgan_v2" else inner
-    conditional = generation == "stackgan_v1" or "ca_net.fc.weight" in state
+    conditional = generation == "stackgan_v1" or any(name.startswith("ca_net.") for name in state)
     halves = HALVES[generation]
     into_start = _size(state, f"{first}fc.0.weight", 1, file)
     model = {
-        "base_size": 4 * 2 ** _count(state, rf"{re.escape(first)}upsample(\d+)\.1\.weight"),
+        "base_size": 4 * 2 ** _count(state, rf"{re.escape(first)}upsample(\d+)\..*"),
         "condition_size": _size(state, f"{inner}ca_net.fc.weight", 0, file) // (2 * halves) if conditional else 128,
     }
     model["noise_size"] = into_start - (model["condition_size"] if conditional else 0)
+    if model["noise_size"] < 1:
+        raise UserError(f"{file}: {inner}ca_net.fc.weight and {first}fc.0.weight do not fit together")
     widest = _size(state, f"{first}fc.0.weight", 0, file) // (4 * 4 * halves)
     if generation == "stackgan_v2":
         model |= {
             "family": "v2",
             "conditional": conditional,
-            "branches": _count(state, r"img_net(\d+)\.img\.0\.weight"),
+            "branches": _count(state, r"img_net(\d+)\..*"),
             "gf": widest * 4 // model["base_size"],
-            "residual_blocks": _count(state, r"h_net2\.residual\.(\d+)\.block\.0\.weight"),
+            "residual_blocks": _count(state, r"h_net2\.residual\.(\d+)\..*"),
         }
     else:
         model |= {"family": "v1_stage2" if stage2 else "v1_stage1", "gf": widest * 8 // model["base_size"]}
         if stage2:
-            model["residual_blocks"] = _count(state, r"residual\.(\d+)\.block\.0\.weight")
+            model["residual_blocks"] = _count(state, r"residual\.(\d+)\..*")
     data = {"text_size": _size(state, f"{inner}ca_net.fc.weight", 1, file)} if conditional else {}
     return {"data": data, "model": model}
 
@@ -89,11 +91,11 @@ def generator_config(state: State, file: str) -> dict[str, Any]:
 def discriminator_size(state: State, file: str) -> tuple[int, int]:
     """The side of the images that a discriminator judges, in pixels, and its base width df."""
     if kind(state, file)[0] == "stackgan_v2":
-        downs = 3 + _count(state, r"img_code_s(\d+)\.\d\.weight")
+        downs = 3 + _count(state, r"img_code_s(\d+)\..*")
     else:
         downs = sum(tensor.shape[2:] == (4, 4) for name, tensor in state.items() if name.startswith("encode_img."))
-    first = "img_code_s16.0.weight" if "img_code_s16.0.weight" in state else "encode_img.0.weight"
-    return 4 * 2**downs, _size(state, first, 0, file)
+    first = "img_code_s16" if kind(state, file)[0] == "stackgan_v2" else "encode_img"
+    return 4 * 2**downs, _size(state, f"{first}.0.weight", 0, file)
 
 
 def to_ours(state: State, shapes: Mapping[str, tuple[int, ...]], file: str) -> State:

@@ -30,13 +30,17 @@ def read(path: Path) -> dict[str, np.ndarray]:
         if isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower():
             raise UserError(f"{path}: holds Python objects other than tensors; refused, and none was run") from None
         raise UserError(f"{path}: is no PyTorch checkpoint, or a damaged one ({type(error).__name__})") from None
-    if not isinstance(state, Mapping) or not state or not all(isinstance(v, torch.Tensor) for v in state.values()):
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
         raise UserError(f"{path}: is no state dict; it must map names to tensors and nothing else")
-    return {
-        name.removeprefix(PREFIX): tensor.float().numpy()
-        for name, tensor in state.items()
-        if not name.endswith(".num_batches_tracked")
-    }
+    tensors = {name: value for name, value in state.items() if not name.endswith(".num_batches_tracked")}
+    for name, value in tensors.items():
+        if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.is_meta or value.is_complex():
+            raise UserError(f"{path}: {name} is no tensor of real numbers; a state dict holds nothing else")
+        if not torch.isfinite(value).all():
+            raise UserError(f"{path}: {name} holds numbers that are not finite")
+    if not tensors:
+        raise UserError(f"{path}: is an empty state dict")
+    return {name.removeprefix(PREFIX): tensor.detach().float().numpy() for name, tensor in tensors.items()}
 
 
 def write(path: Path, state: Mapping[str, np.ndarray], prefix: str = "") -> None:

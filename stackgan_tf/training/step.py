@@ -16,7 +16,9 @@ Metrics = dict[str, tf.Tensor]
 def draw_noise(
     sizes: dict[str, int], rows: int, seed: int, step: tf.Tensor, eps_distribution: str = "normal"
 ) -> dict[str, tf.Tensor]:
-    """Standard normal noise of the global batch, a pure function of (seed, step): `{name: [rows, size]}`.
+    """Noise of the global batch, a pure function of (seed, step): `{name: [rows, size]}`.
+
+    Standard normal; with `truncated_normal` all but z are cut off at two standard deviations.
 
     Each replica takes its own rows, so that any number of replicas sees the same numbers.
     """
