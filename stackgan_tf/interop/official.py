@@ -76,7 +76,7 @@ def generator_config(state: State, file: str) -> dict[str, Any]:
         model |= {
             "family": "v2",
             "conditional": conditional,
-            "branches": _count(state, r"img_net(\d+)\..*"),
+            "branches": _count(state, r"(?:img|h)_net(\d+)\..*"),
             "gf": widest * 4 // model["base_size"],
             "residual_blocks": _count(state, r"h_net2\.residual\.(\d+)\..*"),
         }
