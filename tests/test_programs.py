@@ -216,7 +216,7 @@ def test_train_refuses_and_loses_nothing(refusals, case):
     "flags, message",
     [
         (["--text=a"], "--run_dir is missing"),
-        (["--run_dir=run"], "--text is missing"),
+        (["--run_dir=run"], "--text: what shall be drawn? Give --text or --embeddings"),
         (["--run_dir=run", "--text="], "has no word"),
         (["--run_dir=run", "--text=a box", "--num=0"], "--num=0: must be at least 1"),
         (["--run_dir=run", "--text=a box", "--out=picture.txt"], "--out=picture.txt: must end in .png"),
