@@ -39,17 +39,17 @@ def find(dataset: str, model: str) -> Card:
     """
     if card := _own(dataset, model):
         return card
-    for path in sorted((folder() / "ablations").glob("*.yaml")):
+    ablations = sorted((folder() / "ablations").glob("*.yaml"))
+    for path in ablations:
         base = _own(dataset, model.removesuffix(f"_{path.stem}"))
         if base and (ablated := ablate(base, path)):
             return ablated
     cards = [Card(path.stem, read(path)) for path in sorted(folder().glob("*.yaml"))]
-    datasets = sorted({from_dict(card.values).data.dataset for card in cards})
+    datasets = sorted({_dataset(card) for card in cards})
     if dataset not in datasets:
         raise UserError(f"--dataset={dataset}: unknown data set; choose from {', '.join(datasets)}")
-    bases = [card for card in cards if from_dict(card.values).data.dataset == dataset]
-    paths = sorted((folder() / "ablations").glob("*.yaml"))
-    known = bases + [ablated for base in bases for path in paths if (ablated := ablate(base, path))]
+    bases = [card for card in cards if _dataset(card) == dataset]
+    known = bases + [ablated for base in bases for path in ablations if (ablated := ablate(base, path))]
     names = ", ".join(card.name.removeprefix(f"{dataset}_") for card in known)
     raise UserError(f"--model={model}: no card for {dataset}; choose from {names}")
 
@@ -63,15 +63,6 @@ def ablate(card: Card, path: Path) -> Card | None:
         return None
     values = _merged(card.values, changes)
     return Card(f"{card.name}_{path.stem}", values) if differences(before, build(values)) else None
-
-
-def load(path: Path, overrides: Sequence[str] = (), preset: str = RELEASED, **train: Any) -> Config:
-    """The configuration of a card in a file; see `build`.
-
-    Raises:
-        UserError: as `read` and `build`.
-    """
-    return build(read(path), overrides, preset, **train)
 
 
 def build(values: Values, overrides: Sequence[str] = (), preset: str = RELEASED, **train: Any) -> Config:
@@ -112,7 +103,11 @@ def _own(dataset: str, model: str) -> Card | None:
     paths = {path.stem: path for path in folder().glob("*.yaml")}
     name = f"{dataset}_{model}"
     card = Card(name, read(paths[name])) if name in paths else None
-    return card if card and from_dict(card.values).data.dataset == dataset else None
+    return card if card and _dataset(card) == dataset else None
+
+
+def _dataset(card: Card) -> str:
+    return from_dict(card.values).data.dataset
 
 
 def _preset(name: str) -> dict[str, Values]:

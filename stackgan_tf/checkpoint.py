@@ -44,11 +44,14 @@ class Checkpoints:
         path = latest(self.run_dir)
         with _told_of(path):
             present = {name.split("/")[0] for name in tf.train.load_checkpoint(path).get_variable_to_shape_map()}
-            if missing := [name for name in self.parts if name not in present]:
-                assert UNPUBLISHED.issuperset(missing)
-                logging.warning("%s has no %s: these start anew", path, ", ".join(missing))
-            found = {name: part for name, part in self.parts.items() if name in present}
-            checkpoint = tf.train.Checkpoint(**found) if missing else self.checkpoint
+        missing = [name for name in self.parts if name not in present]
+        if not UNPUBLISHED.issuperset(missing):
+            raise _of_another_network(path)
+        checkpoint = self.checkpoint
+        if missing:
+            logging.warning("%s has no %s: these start anew", path, ", ".join(missing))
+            checkpoint = tf.train.Checkpoint(**{name: self.parts[name] for name in self.parts if name in present})
+        with _told_of(path):
             status = checkpoint.restore(path)
             try:
                 status.assert_consumed()
@@ -88,8 +91,28 @@ def variables_by_path(part: keras.Model | keras.optimizers.Optimizer) -> dict[st
     return variables
 
 
+def shapes_by_path(model: keras.Model) -> dict[str, tuple[int, ...]]:
+    """The shape of every variable under its name."""
+    return {v.path: tuple(v.shape) for v in model.variables}
+
+
 def restore_average(generator: keras.Model, run_dir: Path) -> int:
     """Gives a generator the averaged weights of a run's newest checkpoint, on any Keras backend; returns its step.
+
+    Raises:
+        UserError: as `average`.
+    """
+    step, values = average(run_dir, shapes_by_path(generator))
+    for variable in generator.variables:
+        variable.assign(values[variable.path])
+    return step
+
+
+def average(run_dir: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, dict[str, np.ndarray]]:
+    """The step of a run's newest checkpoint and the averaged generator in it: each variable's value by its path.
+
+    Args:
+        shapes: of the variables that there must be.
 
     Raises:
         UserError: there is no checkpoint, or a damaged one, or one of another network.
@@ -97,20 +120,6 @@ def restore_average(generator: keras.Model, run_dir: Path) -> int:
     path = latest(run_dir)
     if path is None:
         raise UserError(f"{run_dir}: has no checkpoint yet; let python -m stackgan_tf.train save one")
-    values = average(path)
-    with _told_of(path):
-        assert set(values) == {v.path for v in generator.variables}
-        for variable in generator.variables:
-            variable.assign(values[variable.path])
-    return checkpoint_step(path)
-
-
-def average(path: str) -> dict[str, np.ndarray]:
-    """The averaged generator in a checkpoint: each variable's value by its path.
-
-    Raises:
-        UserError: the checkpoint is damaged.
-    """
     with _told_of(path):
         reader = tf.train.load_checkpoint(path)
         saved = (
@@ -118,7 +127,14 @@ def average(path: str) -> dict[str, np.ndarray]:
             for name in reader.get_variable_to_shape_map()
         )
         # TensorFlow writes a slash within a name as ".S"
-        return {found[1].replace(".S", "/"): reader.get_tensor(found[0]) for found in saved if found}
+        values = {found[1].replace(".S", "/"): reader.get_tensor(found[0]) for found in saved if found}
+    if {name: value.shape for name, value in values.items()} != shapes:
+        raise _of_another_network(path)
+    return checkpoint_step(path), values
+
+
+def _of_another_network(path: str) -> UserError:
+    return UserError(f"{path}: is the checkpoint of another network than config.yaml describes")
 
 
 @contextmanager
@@ -127,8 +143,8 @@ def _told_of(path: str) -> Iterator[None]:
     try:
         yield
     except (tf.errors.OpError, ValueError, IndexError, RuntimeError, AssertionError) as error:
-        if isinstance(error, AssertionError) or "incompatible" in str(error) or "Shape mismatch" in str(error):
-            raise UserError(f"{path}: is the checkpoint of another network than config.yaml describes") from None
+        if isinstance(error, AssertionError) or "incompatible tensor" in str(error):
+            raise _of_another_network(path) from None
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{path}: the checkpoint is damaged ({reason}); move its files away and write the name of an older one "

@@ -1,11 +1,25 @@
-"""Files that are whole or as they were before."""
+"""Files and folders that are whole or as they were before."""
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A place beside `path` to make a file or folder in; moved there at the end, gone after an error.
+
+    A process killed meanwhile leaves what was there before.
+    """
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
+        made = Path(beside) / path.name
+        yield made
+        os.replace(made, path)
+
+
 def write_whole(path: Path, text: str) -> None:
-    """Replaces a text file at once: a process killed meanwhile leaves the old one."""
-    beside = path.with_name(f"{path.name}.new")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    """Replaces a text file at once."""
+    with whole(path) as made:
+        made.write_text(text, encoding="utf-8")

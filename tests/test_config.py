@@ -26,7 +26,7 @@ def test_dump_and_read_again_is_the_same():
 
 @pytest.mark.parametrize("path", sorted(cards.folder().glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_card_is_valid_and_says_what_it_is(path):
-    config = cards.load(path)
+    config = cards.build(cards.read(path))
     assert path.stem.startswith(config.data.dataset)
     head = [line for line in path.read_text().splitlines() if line.startswith("#")]
     for word in ("Paper:", "Command:", "Length:", "Score:"):
@@ -46,7 +46,9 @@ def test_any_number_of_branches(branches, scales):
 def test_an_override_is_typed(tmp_path):
     card = tmp_path / "card.yaml"
     card.write_text("model: {gf: 8}\n")
-    config = cards.load(card, ["model.gf=16", "optimizer.generator_learning_rate=1e-3", "loss.joint=false"])
+    config = cards.build(
+        cards.read(card), ["model.gf=16", "optimizer.generator_learning_rate=1e-3", "loss.joint=false"]
+    )
     assert config.model.gf == 16 and config.optimizer.generator_learning_rate == 1e-3 and config.loss.joint is False
 
 
@@ -85,7 +87,7 @@ def test_a_wrong_override_is_named(tmp_path, override):
     card = tmp_path / "card.yaml"
     card.write_text("model: {gf: 8}\n")
     with pytest.raises(UserError, match="section.field=value"):
-        cards.load(card, [override])
+        cards.build(cards.read(card), [override])
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_a_card_that_is_wrong_is_named(tmp_path, text, message):
     card = tmp_path / "card.yaml"
     card.write_text(text)
     with pytest.raises(UserError) as error:
-        cards.load(card, ["model.gf=8"])
+        cards.build(cards.read(card), ["model.gf=8"])
     assert str(error.value).startswith(f"{card}: ") and message in str(error.value)
 
 

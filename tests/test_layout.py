@@ -28,7 +28,7 @@ ALLOWED = {
     "checkpoint": {"errors"},
     "generation": {"cards", "checkpoint", "config", "errors", "networks", "text"},
     "evaluation": {"data", "errors", "files", "generation", "grids"},
-    "interop": {"cards", "checkpoint", "config", "errors", "generation", "networks"},
+    "interop": {"cards", "checkpoint", "config", "errors", "files", "generation", "networks"},
 }
 NO_TENSORFLOW = {"errors", "structs", "files", "config", "cards", "losses", "models", "networks", "objectives", "grids"}
 NO_KERAS = {"errors", "structs", "files", "config", "cards", "text", "data", "grids"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from stackgan_tf.errors import UserError
-from stackgan_tf.files import write_whole
+from stackgan_tf.files import whole, write_whole
 from stackgan_tf.generation import load_generator
 from stackgan_tf.grids import comparison_grid
 
@@ -34,8 +34,8 @@ def compare(run_dirs: Mapping[str, Path], out: Path) -> str:
         pictures[name] = drawn[max(drawn)]
     table = _table(rows)
     try:
-        comparison_grid(pictures, captions).save(out / "pictures.new.png")
-        (out / "pictures.new.png").replace(out / "pictures.png")
+        with whole(out / "pictures.png") as made:
+            comparison_grid(pictures, captions).save(made)
         write_whole(out / "table.md", table)
     except OSError as error:
         raise UserError(f"--out={out}: cannot be written ({error.strerror or error})") from None

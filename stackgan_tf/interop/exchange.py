@@ -1,7 +1,6 @@
 """Published networks become run directories, and back."""
 
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from stackgan_tf import cards, checkpoint, networks
 from stackgan_tf import config as configs
 from stackgan_tf.config import Config
 from stackgan_tf.errors import UserError
+from stackgan_tf.files import whole
 from stackgan_tf.generation import run_config
 from stackgan_tf.interop import official, torch_files
 
@@ -88,18 +88,13 @@ def export_run(run_dir: Path, file: Path) -> int:
         strange.append(f"model.branches={config.model.branches}")
     if strange:
         raise UserError(f"--run_dir={run_dir}: the released code has no such network ({', '.join(strange)})")
-    path = checkpoint.latest(run_dir)
-    if path is None:
-        raise UserError(f"{run_dir}: has no checkpoint yet; let python -m stackgan_tf.train save one")
+    with tf.Graph().as_default():  # names and shapes only
+        shapes = checkpoint.shapes_by_path(networks.build_generator(config))
+    step, values = checkpoint.average(run_dir, shapes)
     generation = GENERATIONS[config.model.family]
-    values = checkpoint.average(path)
-    with tf.Graph().as_default():
-        shapes = {v.path: tuple(v.shape) for v in networks.build_generator(config).variables}
-    if {name: value.shape for name, value in values.items()} != shapes:
-        raise UserError(f"{path}: is the checkpoint of another network than config.yaml describes")
     state = official.to_published(values, generation)
     torch_files.write(file, state, prefix=torch_files.PREFIX if generation == "stackgan_v2" else "")
-    return checkpoint.checkpoint_step(path)
+    return step
 
 
 def _discriminators(files: Sequence[Path], generation: str) -> dict[int, Judge]:
@@ -140,7 +135,7 @@ def _read(file: Path, generation: str, wanted: str) -> official.State:
 
 
 def _values(model: keras.Model, state: official.State, file: Path) -> official.State:
-    return official.to_ours(state, {v.path: tuple(v.shape) for v in model.variables}, str(file))
+    return official.to_ours(state, checkpoint.shapes_by_path(model), str(file))
 
 
 def _listed(sides: Sequence[int]) -> str:
@@ -152,15 +147,13 @@ def _variables(values: official.State) -> dict[str, tf.Variable]:
 
 
 def _write(run_dir: Path, config: Config, parts: dict) -> None:
-    """All of it or nothing: made beside, then renamed."""
+    """All of it or nothing."""
     try:
         run_dir.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{run_dir.name}.", dir=run_dir.parent) as beside:
-            made = Path(beside) / "run"
+        with whole(run_dir) as made:
             made.mkdir()
             (made / "config.yaml").write_text(configs.dump(config), encoding="utf-8")
             checkpoint.Checkpoints(made, parts, keep=1).save()
-            made.rename(run_dir)
     except (OSError, tf.errors.OpError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"--run_dir={run_dir}: cannot be written ({reason})") from None

@@ -91,10 +91,10 @@ def generator_config(state: State, file: str) -> dict[str, Any]:
 def discriminator_size(state: State, file: str) -> tuple[int, int]:
     """The side of the images that a discriminator judges, in pixels, and its base width df."""
     if kind(state, file)[0] == "stackgan_v2":
-        downs = 3 + _count(state, r"img_code_s(\d+)\..*")
+        first, downs = "img_code_s16", 3 + _count(state, r"img_code_s(\d+)\..*")
     else:
+        first = "encode_img"
         downs = sum(tensor.shape[2:] == (4, 4) for name, tensor in state.items() if name.startswith("encode_img."))
-    first = "img_code_s16" if kind(state, file)[0] == "stackgan_v2" else "encode_img"
     return 4 * 2**downs, _size(state, f"{first}.0.weight", 0, file)
 
 

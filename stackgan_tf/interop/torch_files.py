@@ -1,7 +1,6 @@
 """PyTorch state dicts on disk, read and written without ever running what a pickle says."""
 
 import pickle
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -9,6 +8,7 @@ from types import ModuleType
 import numpy as np
 
 from stackgan_tf.errors import UserError
+from stackgan_tf.files import whole
 
 PREFIX = "module."  # what DataParallel puts before every name
 
@@ -53,10 +53,8 @@ def write(path: Path, state: Mapping[str, np.ndarray], prefix: str = "") -> None
     tensors = {f"{prefix}{name}": torch.from_numpy(value) for name, value in state.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
-            made = Path(beside) / path.name
+        with whole(path) as made:
             torch.save(tensors, made, _use_new_zipfile_serialization=False)
-            made.rename(path)
     except (OSError, RuntimeError) as error:
         raise UserError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
 

@@ -9,8 +9,7 @@ from stackgan_tf.structs import Tensor
 class Adam(keras.optimizers.Adam):
     """w <- w - rate * m_hat / (sqrt(v_hat) + epsilon), with m_hat and v_hat the bias-corrected moments.
 
-    Keras adds epsilon before v is corrected: at the first step 32 times more of it, which alone moves the gradients
-    of G after D's update by up to 3 %.
+    Keras adds epsilon before v is corrected: at the first step 32 times more of it, the same from a few thousand on.
     Source: Kingma and Ba (arXiv 1412.6980), algorithm 1; so it is in the released code's framework.
     """
 

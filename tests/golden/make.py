@@ -37,8 +37,8 @@ class _Anything(types.ModuleType):
         return type(name, (), {})
 
 
-def borrow(clone: Path) -> dict[str, types.ModuleType]:
-    """The released modules, made importable by Python 3."""
+def borrow(clone: Path) -> tuple[dict[str, types.ModuleType], types.ModuleType]:
+    """The released modules, made importable by Python 3, and that of their losses."""
     for name in list(sys.modules):
         if name.split(".")[0] in ("miscc", "model", "trainer"):
             del sys.modules[name]
@@ -55,7 +55,7 @@ def borrow(clone: Path) -> dict[str, types.ModuleType]:
         sys.path.pop(0)
 
 
-def _source(clone: Path):
+def _source(clone: Path) -> types.ModuleType:
     """The losses: `miscc/utils.py` (v1) and `trainer.py` (v2), with `.data[0]` as newer PyTorch writes it."""
     name = "trainer" if "G_NET" in (clone / "code/model.py").read_text() else "miscc.utils"
     path = clone / "code" / f"{name.replace('.', '/')}.py"
