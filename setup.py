@@ -30,7 +30,7 @@ class BuildWithConfigs(build_py):
 
 
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "stackgan_tf/__init__.py").read_text(encoding="utf-8"))[1]
-TEST = ["pytest>=8"]
+TEST = ["pytest>=8", "pytest-xdist>=3.5"]
 setup(
     name="stackgan_tf",
     version=VERSION,

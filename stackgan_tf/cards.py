@@ -5,7 +5,8 @@ configs/presets/<name>.yaml          by family, what the papers or the released 
 configs/ablations/<name>.yaml        a change of some models, found as <dataset>_<model>_<name>
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,12 +58,15 @@ def find(dataset: str, model: str) -> Card:
 def ablate(card: Card, path: Path) -> Card | None:
     """A card with an ablation's changes; None where the ablation is not one of its model, or changes nothing."""
     changes = _read_yaml(path)
-    models = changes.pop("models")
+    models = changes.pop("models", None)
+    if not isinstance(models, list):
+        raise UserError(f"{path}: must name the models that it is for, as in 'models: [v2]'")
     before = build(card.values)
     if before.model.name not in models:
         return None
-    values = _merged(card.values, changes)
-    return Card(f"{card.name}_{path.stem}", values) if differences(before, build(values)) else None
+    with _told_of(path):
+        values = _merged(card.values, changes)
+        return Card(f"{card.name}_{path.stem}", values) if differences(before, build(values)) else None
 
 
 def build(values: Values, overrides: Sequence[str] = (), preset: str = RELEASED, **train: Any) -> Config:
@@ -76,8 +80,11 @@ def build(values: Values, overrides: Sequence[str] = (), preset: str = RELEASED,
         _override(values, override)
     values = _merged(values, {"train": train})
     config = from_dict(values)  # whatever is wrong is the card's, and the family is known now
-    fixed = _preset(preset).get(config.model.name, {})
-    return from_dict(_merged(fixed, values))
+    if preset not in presets():
+        raise UserError(f"--preset={preset}: unknown; choose from {', '.join(presets())}")
+    path = folder() / "presets" / f"{preset}.yaml"
+    with _told_of(path):
+        return from_dict(_merged(_read_yaml(path).get(config.model.name, {}), values))
 
 
 def read(path: Path) -> Values:
@@ -87,10 +94,8 @@ def read(path: Path) -> Values:
         UserError: a missing or unreadable file, or one that is no configuration; names the file.
     """
     values = _read_yaml(path)
-    try:
+    with _told_of(path):
         from_dict(values)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
     return values
 
 
@@ -110,10 +115,13 @@ def _dataset(card: Card) -> str:
     return from_dict(card.values).data.dataset
 
 
-def _preset(name: str) -> dict[str, Values]:
-    if name not in presets():
-        raise UserError(f"--preset={name}: unknown; choose from {', '.join(presets())}")
-    return _read_yaml(folder() / "presets" / f"{name}.yaml")
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """Names the file that is at fault."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -125,11 +133,16 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not a readable YAML card: {error}") from None
     if not values:
         raise UserError(f"{path}: the card is empty; it must hold sections of fields, as in 'model: {{gf: 32}}'")
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: must be a mapping, not {values!r}")
     return values
 
 
 def _merged(under: Values, over: Values) -> Values:
     """Two nested mappings as one; where both name a field, the second wins."""
+    for section, fields in (*under.items(), *over.items()):
+        if not isinstance(fields, dict):
+            raise UserError(f"{section}: must be a mapping, not {fields!r}")
     return {section: {**under.get(section, {}), **over.get(section, {})} for section in {**under, **over}}
 
 

@@ -52,6 +52,17 @@ ONLY = {  # fields that one family has
     "v1_stage2": ("model.stage2_text", "model.stage1_batch_statistics", "train.stage1_run_dir"),
 }
 WITH_TEXT_ONLY = ("data.captions_per_image", "model.conditioning_augmentation", "model.eps_distribution")
+SHARED_BY_STAGES = (
+    "data.dataset",
+    "data.text_encoder",
+    "data.text_size",
+    "model.gf",
+    "model.condition_size",
+    "model.noise_size",
+    "model.base_size",
+    "model.conditioning_augmentation",
+    "model.eps_distribution",
+)
 NOT_NEGATIVE = (
     "model.residual_blocks",
     "loss.kl_weight",
@@ -192,6 +203,17 @@ def differences(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
     """`{"section.field": (old, new)}` for every field that differs."""
     flat_old, flat_new = _flat(old), _flat(new)
     return {name: (value, flat_new[name]) for name, value in flat_old.items() if value != flat_new[name]}
+
+
+def check_stages(stage1: Config, stage2: Config) -> None:
+    """Whether a Stage-II fits a Stage-I: their data, text and widths.
+
+    Raises:
+        UserError: it does not.
+    """
+    for name, (first, second) in differences(stage1, stage2).items():
+        if name in SHARED_BY_STAGES:
+            raise UserError(f"Stage-I has {name}={first!r}, Stage-II {second!r}; they must be the same")
 
 
 def _section(cls: type, values: Any, prefix: str) -> Any:

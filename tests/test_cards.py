@@ -1,6 +1,7 @@
 """Presets and ablations: which fields each card changes, and that every ablation trains."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -140,6 +141,26 @@ def test_a_card_of_its_own_wins_over_the_preset():
     assert cards.build(card.values, ["loss.kl_weight=7"], "paper").loss.kl_weight == 7
     with pytest.raises(UserError, match="--preset=mine: unknown; choose from paper, released_code"):
         cards.build(card.values, preset="mine")
+
+
+@pytest.mark.parametrize(
+    "file, text, message",
+    [
+        ("ablations/none.yaml", "loss: {joint: false}", "must name the models that it is for"),
+        ("ablations/none.yaml", "models: v2", "must name the models that it is for"),
+        ("ablations/none.yaml", "models: [v2]\nloss: {jointt: false}", "loss.jointt: unknown key; did you mean joint"),
+        ("ablations/none.yaml", "models: [v2]\nloss: 3", "loss: must be a mapping, not 3"),
+        ("presets/mine.yaml", "v2: {loss: {jointt: false}}", "loss.jointt: unknown key; did you mean joint"),
+        ("presets/mine.yaml", "- v2", "must be a mapping, not ['v2']"),
+    ],
+)
+def test_a_file_of_the_folder_that_is_wrong_is_named(file, text, message, tmp_path, monkeypatch):
+    shutil.copytree(cards.folder(), tmp_path / "configs")
+    (tmp_path / "configs" / file).write_text(text)
+    monkeypatch.setattr(cards, "folder", lambda: tmp_path / "configs")
+    with pytest.raises(UserError) as error:
+        cards.build(cards.find("shapes", "v2_none" if "none" in file else "v2").values, preset="mine")
+    assert str(error.value).startswith(f"{tmp_path / 'configs' / file}: ") and message in str(error.value)
 
 
 def test_eps_is_cut_off_at_two_deviations_and_z_is_not():

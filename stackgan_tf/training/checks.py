@@ -18,17 +18,6 @@ RESUMABLE = (
     "train.checkpoint_every_steps",
     "train.keep_checkpoints",
 )
-SHARED_WITH_STAGE1 = (
-    "data.dataset",
-    "data.text_encoder",
-    "data.text_size",
-    "model.gf",
-    "model.condition_size",
-    "model.noise_size",
-    "model.base_size",
-    "model.conditioning_augmentation",
-    "model.eps_distribution",
-)
 
 
 def check_names(config: Config) -> None:
@@ -113,11 +102,10 @@ def check_stage1(config: Config) -> Path:
     stage1 = run_config(run_dir)
     if stage1.model.family != "v1_stage1":
         raise UserError(f"--stage1_run_dir={run_dir}: is a run of {stage1.model.family}, not of v1_stage1")
-    for name, (theirs, ours) in configs.differences(stage1, config).items():
-        if name in SHARED_WITH_STAGE1:
-            raise UserError(
-                f"--stage1_run_dir={run_dir}: has {name}={theirs!r}, Stage-II {ours!r}; they must be the same"
-            )
+    try:
+        configs.check_stages(stage1, config)
+    except UserError as error:
+        raise UserError(f"--stage1_run_dir={run_dir}: {error}") from None
     path = checkpoint.latest(run_dir)
     if path is None:
         raise UserError(f"--stage1_run_dir={run_dir}: has no checkpoint yet; train it first")

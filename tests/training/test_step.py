@@ -34,20 +34,13 @@ def distance(a, b):
     return max(np.abs(x - y).max() for x, y in zip(weights(a), weights(b), strict=True))
 
 
-@pytest.mark.parametrize(
-    "family, changes",
-    [
-        ("v2", {}),
-        ("v2", {"model": {"conditional": False}, "loss": {"color_weight": 50.0}}),
-        ("v1_stage1", {}),
-        ("v1_stage2", {}),
-    ],
-)
-def test_two_replicas_give_the_weights_of_one(one_replica, two_replicas, family, changes):
+@pytest.mark.parametrize("family", ["v2", "v1_stage1"])
+def test_two_replicas_give_the_weights_of_one(one_replica, two_replicas, family):
     """Float32, the same global batch, batch norm synchronised: losses of the third step to 1e-3, and of each weight
     tensor the mean difference below 5 % of the way that all steps can go. Not closer, because Adam divides by the
-    gradient's own size: rounding in a gradient near zero moves a weight by up to the rate."""
-    config = tiny_config(family, **changes, optimizer=FAST)
+    gradient's own size: rounding in a gradient near zero moves a weight by up to the rate. The first step of every
+    kind of network is held to the released code in `test_parity.py`."""
+    config = tiny_config(family, optimizer=FAST)
     one, one_metrics = train(config, one_replica, 3)
     two, two_metrics = train(config, two_replicas, 3)
     for name, value in one_metrics.items():
@@ -88,17 +81,17 @@ def test_noise_differs_between_replicas_and_not_with_their_number(two_replicas):
     assert np.abs(noise["z"] - later["z"]).min() > 0
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("family", ["v1_stage1", "v2"])
-def test_half_precision_follows_float32(one_replica, family, precision):
+def test_half_precision_follows_float32(one_replica, family):
     model = ONE_BRANCH if family == "v2" else {}
     exact, exact_metrics = train(tiny_config(family, model=model), one_replica, 2)
-    config = tiny_config(family, model=model, train={"precision": precision})
-    half, half_metrics = train(config, one_replica, 2)
-    for name, value in exact_metrics.items():
-        assert half_metrics[name] == pytest.approx(value, rel=0.1, abs=0.05), name
-    assert all(v.dtype == "float32" for v in half.generator.trainable_variables)
-    assert distance(exact.generator, half.generator) > 0
+    for precision in ("mixed_bfloat16", "mixed_float16"):
+        config = tiny_config(family, model=model, train={"precision": precision})
+        half, half_metrics = train(config, one_replica, 2)
+        for name, value in exact_metrics.items():
+            assert half_metrics[name] == pytest.approx(value, rel=0.1, abs=0.05), (precision, name)
+        assert all(v.dtype == "float32" for v in half.generator.trainable_variables)
+        assert distance(exact.generator, half.generator) > 0
 
 
 def test_each_network_has_its_own_adam_and_learns(one_replica):
