@@ -89,8 +89,12 @@ def _check(trials: Mapping[str, Trial]) -> None:
                 configs.check_stages(trials[stage1].config, config)
             except UserError as error:
                 raise UserError(f"{said}: {model} cannot start from {stage1}: {error}") from None
-        elif config.model.family == "v1_stage2" and not config.train.stage1_run_dir:
-            raise UserError(f"{said}: {model} starts from a Stage-I; put v1_stage1 among them")
+        elif config.model.family == "v1_stage2":
+            run_dir = Path(config.train.stage1_run_dir).expanduser()
+            if not (run_dir / "config.yaml").is_file():
+                raise UserError(
+                    f"{said}: {model} starts from a Stage-I, and {run_dir} is none; put v1_stage1 among them"
+                )
 
 
 def _command(model: str, places: Mapping[str, Path]) -> list[str]:

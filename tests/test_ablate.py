@@ -36,7 +36,7 @@ def test_cards_are_trained_and_compared(tmp_path, shapes_data_dir):
         (["--cards=v2,v2_no_gan"], "--model=v2_no_gan: no card for shapes; choose from"),
         (["--cards=v2,v2_unconditional"], "some draw with text and some without"),
         (["--cards=v1_stage1,v1_stage2_no_ca"], "v1_stage2_no_ca cannot start from v1_stage1: Stage-I has model.cond"),
-        (["--cards=v2,v1_stage2"], "v1_stage2 starts from a Stage-I; put v1_stage1 among them"),
+        (["--cards=v2,v1_stage2"], "v1_stage2 starts from a Stage-I, and runs/shapes_v1_stage1 is none; put"),
         (["--cards=v2,v2_no_jcu", "--preset=mine"], "--preset=mine: unknown; choose from paper, released_code"),
         (["--cards=v2,v2_no_jcu", "--steps=0"], "train.steps=0: must be at least 1"),
     ],
