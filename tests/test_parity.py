@@ -14,8 +14,8 @@ from tests.golden_case import NAMES, OFFICIAL, Rehearsal, large, small
 EVALUATION, LOSS, GRADIENT = 1e-4, 1e-4, 1e-3  # absolute, relative, relative
 # Of the noise, relative. The gradients of a network with kinks (ReLU) jump where an activation is within rounding of
 # zero. Some of the large goldens hang on such edges: nudged by 1e-6, the released code itself moves by 3 to 35 %. So a
-# gradient agrees if it does for the noise itself or for one nudged; the small goldens, chosen to be steady, need none,
-# but for those of Stage-II.
+# gradient agrees if it does for the noise itself or for one nudged; the small goldens, chosen to be steady, get none,
+# but for Stage-II.
 NUDGES = (0.0, *(3e-8, 1e-7, 3e-7, 1e-6) * 25)
 
 absent = (
@@ -81,7 +81,8 @@ def test_one_training_step(load, name, replicas, request, monkeypatch):
         pytest.skip("a batch of 2 leaves the second replica without a mismatched pair: training refuses it")
     rehearsal = Rehearsal(case, request.getfixturevalue(replicas), monkeypatch)
     golden, nearest = with_sums(case.arrays), {}
-    for count, nudge in enumerate(NUDGES, start=1):
+    steady = load is small and name != "stackgan_v1_stage2"
+    for count, nudge in enumerate(NUDGES[:1] if steady else NUDGES, start=1):
         losses, norms = rehearsal.first_step(nudge, seed=count)
         if not nearest:
             off = relative({key: value for key, value in losses.items() if key in golden}, golden)
