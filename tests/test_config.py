@@ -111,7 +111,7 @@ def test_a_card_that_is_wrong_is_named(tmp_path, text, message):
 
 def test_an_unknown_data_set_or_model_lists_the_known():
     for dataset in ("roses", "shapes_v1"):
-        with pytest.raises(UserError, match=f"--dataset={dataset}: unknown data set; choose from oxford102, shapes"):
+        with pytest.raises(UserError, match=f"--dataset={dataset}: unknown data set; choose from coco, cub"):
             cards.find(dataset, "v2")
     with pytest.raises(UserError, match="choose from .*v1_stage1"):
         cards.find("shapes", "v9")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stackgan_tf import networks
+from stackgan_tf import networks, text
 from stackgan_tf.errors import UserError
 from stackgan_tf.generation import TextToImage
 from stackgan_tf.grids import caption_grid
@@ -12,10 +12,14 @@ from tests.conftest import tiny_config
 SENTENCES = ["a red circle", "a blue box", "a green triangle"]
 
 
+def artist_of(config):
+    encoder = text.load(config.data) if config.model.conditional else None
+    return TextToImage(config, networks.build_generator(config), encoder)
+
+
 @pytest.fixture(scope="module", params=["v1_stage1", "v1_stage2", "v2"])
 def artist(request):
-    config = tiny_config(request.param)
-    return TextToImage(config, networks.build_generator(config))
+    return artist_of(tiny_config(request.param))
 
 
 def test_every_scale(artist):
@@ -59,7 +63,7 @@ def test_what_cannot_be_drawn(artist, asked, message):
 
 def test_without_text_a_number_is_asked():
     config = tiny_config(model={"conditional": False})
-    artist = TextToImage(config, networks.build_generator(config))
+    artist = artist_of(config)
     assert artist(np.int64(5))[8].shape == (5, 8, 8, 3)
     with pytest.raises(UserError, match="seed=-1"):
         artist(5, seed=-1)

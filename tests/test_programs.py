@@ -155,7 +155,7 @@ def test_stage2_starts_from_a_finished_stage1(tmp_path, shapes_data_dir):
     "flags, message",
     [
         ([], "--dataset is missing"),
-        (["--dataset=roses"], "--dataset=roses: unknown data set; choose from oxford102, shapes"),
+        (["--dataset=roses"], "--dataset=roses: unknown data set; choose from coco, cub, folder, imagenet_cat"),
         (["--dataset=shapes", "--model=v3"], "--model=v3: no card for shapes; choose from"),
         (["--dataset=oxford102", "--config=card.yaml"], "--dataset=oxford102: card.yaml is a card of shapes"),
         (["--model=v1_stage1", "--config=card.yaml"], "--model=v1_stage1: card.yaml is a card of v2"),

@@ -1,39 +1,43 @@
-"""What every builder of captioned images shares: the features, and the care for files that people made."""
+"""What every builder shares: the features, the care for files that people made, and what was done about them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
-from PIL import Image
 from tqdm import tqdm
 
+from stackgan_tf.data.photographs import NotAnImage, plain
 from stackgan_tf.errors import UserError
 
-FORMATS = ("JPEG", "PNG")  # that TensorFlow decodes as Pillow does
+Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 
 
 class Source(NamedTuple):
-    """One example as files: an image (a path, or its bytes) with its caption file and class (from 0)."""
+    """One example as files: an image (a path, or its bytes), its class (from 0), its captions (or their file)."""
 
     name: str
     image: Path | bytes
-    captions: Path
-    label: int
+    label: int = 0
+    captions: Path | tuple[str, ...] = ()
+    box: Box | None = None  # what an image of a set with boxes can be cropped to
 
 
 class CaptionedImages(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """A data set of images with captions and a class each, read from `source_dir`.
+    """A data set of images, with captions and a class each or without, read from `source_dir`.
 
     Args:
         source_dir: folder of the user's files; None for the place in `data_dir` that the error messages name.
-        skip_broken: leave out images and caption files that cannot be read, instead of refusing the whole.
+        skip_broken: leave out images and captions that cannot be used, instead of refusing the whole.
     """
 
-    IMAGE_FORMAT = "jpeg"
-    CLASSES: Sequence[str] = ()
+    CLASSES: Sequence[str] = ()  # names, where they are known
+    CAPTIONED = True
+    BOXES = False
     READS_SOURCE = True  # has files of the user's to read
 
     def __init__(self, *, source_dir: Path | None = None, skip_broken: bool = False, **kwargs: Any) -> None:
@@ -41,64 +45,97 @@ class CaptionedImages(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self.skip_broken = skip_broken
         super().__init__(**kwargs)
 
+    @staticmethod
+    def download_config(beam_options: Sequence[str]) -> tfds.download.DownloadConfig:
+        """How TFDS is to build it.
+
+        Raises:
+            UserError: Beam has no part in it, or is not installed.
+        """
+        if beam_options:
+            raise UserError(f"--beam_options={' '.join(beam_options)}: this set is built without Beam; leave them out")
+        return tfds.download.DownloadConfig()
+
     def _info(self) -> tfds.core.DatasetInfo:
+        features = {
+            "image": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
+            "captions": tfds.features.Sequence(tfds.features.Text()),
+            "label": tfds.features.ClassLabel(names=list(self.CLASSES))
+            if self.CLASSES
+            else tfds.features.Scalar(np.int64),
+            "name": tfds.features.Text(),
+        }
+        boxes = {"box": tfds.features.Tensor(shape=(4,), dtype=np.int32)} if self.BOXES else {}
         return self.dataset_info_from_configs(
             description=self.__doc__,
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(shape=(None, None, 3), encoding_format=self.IMAGE_FORMAT),
-                    "captions": tfds.features.Sequence(tfds.features.Text()),
-                    "label": tfds.features.ClassLabel(names=list(self.CLASSES)),
-                    "name": tfds.features.Text(),
-                }
-            ),
+            features=tfds.features.FeaturesDict(features | boxes),
             metadata=tfds.core.MetadataDict(),
         )
 
-    def checked(self, sources: Sequence[Source], **counts: int) -> list[Source]:
-        """Those sources that can be read; what cannot is named and counted, and kept in the metadata.
+    def checked(self, sources: Sequence[Source], faults: Sequence[str] = (), **counts: int) -> list[Source]:
+        """Those sources that can be used; what cannot is named and counted, and kept in the metadata.
+
+        Args:
+            faults: what is wrong beside the images and captions of `sources`.
+            counts: for the metadata.
 
         Raises:
-            UserError: something is broken and `skip_broken` is off, or nothing is left.
+            UserError: something is wrong and `skip_broken` is off, or nothing is left.
         """
         with ThreadPoolExecutor() as pool:
-            faults = list(tqdm(pool.map(_fault, sources), "checking files", len(sources), unit="image", leave=False))
-        broken = [fault for fault in faults if fault]
+            examined = list(
+                tqdm(pool.map(self._examined, sources), "checking files", len(sources), unit="image", leave=False)
+            )
+        broken = [*faults, *(fault for fault, _ in examined if fault)]
         for fault in broken:
             logging.warning("broken: %s", fault)
         if broken and not self.skip_broken:
             more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
             raise UserError(
-                f"{len(broken)} of {len(sources)} images cannot be used: {'; '.join(broken[:3])}{more}; "
+                f"{len(broken)} of {len(sources) + len(faults)} images cannot be used: {'; '.join(broken[:3])}{more}; "
                 f"mend them, or leave them out with --skip_broken"
             )
-        good = [source for source, fault in zip(sources, faults, strict=True) if not fault]
+        good = [source for source, (fault, _) in zip(sources, examined, strict=True) if not fault]
         if not good:
-            raise UserError(f"{self.source_dir}: no usable image with captions")
-        counts = {
-            "images": len(good),
-            "classes": len({s.label for s in good}),
-            "broken": len(broken),
-        } | counts
+            raise UserError(f"{self.source_dir}: no usable image{' with captions' if self.CAPTIONED else ''}")
+        notes = sum((notes for fault, notes in examined if not fault), Counter())
+        counts = {"images": len(good), "classes": len({s.label for s in good}), "broken": len(broken)} | counts | notes
         self.info.metadata.update(counts | {"broken_files": broken, "source_dir": str(self.source_dir)})
         return good
 
+    def each_has_images(self, splits: Mapping[str, Sequence[Source]], held_out: Iterable[int]) -> None:
+        """Whether no split is empty.
+
+        Raises:
+            UserError: one is.
+        """
+        for split, members in splits.items():
+            if not members:
+                raise UserError(
+                    f"{self.source_dir}: has no image for the {split} split; the test classes are "
+                    f"{', '.join(self.CLASSES[label] for label in sorted(held_out))}, all others are for training"
+                )
+
+    def _examined(self, source: Source) -> tuple[str, Counter]:
+        """What is wrong with a source ("" when nothing is), and what is worth counting."""
+        try:
+            _, converted = plain(source.image)
+        except NotAnImage as fault:
+            return f"{source.image if isinstance(source.image, Path) else source.name} ({fault})", Counter()
+        if not self.CAPTIONED:
+            return "", Counter(converted=int(converted))
+        lines, latin_1, fault = _captions(source)
+        return fault, Counter(captions=len(lines), converted=int(converted), latin_1=int(latin_1))
+
     def _generate_examples(self, sources: Iterable[Source]) -> Iterator[tuple[str, dict[str, Any]]]:
         for source in sources:
-            yield (
-                source.name,
-                {
-                    "image": source.image,
-                    "captions": read_captions(source.captions),
-                    "label": source.label,
-                    "name": source.name,
-                },
-            )
+            yield source.name, self.example(source)
 
-
-def read_captions(path: Path) -> list[str]:
-    """The lines of a caption file that say something."""
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    def example(self, source: Source) -> Mapping[str, Any]:
+        """The features of a source."""
+        image, _ = plain(source.image)
+        box = {"box": np.array(source.box, np.int32)} if self.BOXES else {}
+        return {"image": image, "captions": _captions(source)[0], "label": source.label, "name": source.name} | box
 
 
 def existing(path: Path, what: str) -> Path:
@@ -114,21 +151,26 @@ def existing(path: Path, what: str) -> Path:
     return path
 
 
-def _fault(source: Source) -> str | None:
-    """What is wrong with a source, by the name of the file; None when nothing is."""
-    if isinstance(source.image, Path):
-        try:
-            with Image.open(source.image) as image:
-                image.load()
-                if image.format not in FORMATS:
-                    return f"{source.image} (a {image.format} file; must be {' or '.join(FORMATS)})"
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            return f"{source.image} ({type(error).__name__}: not a whole image)"
+def lines_of(text: bytes) -> tuple[list[str], bool]:
+    """The lines that say something, and whether they were in Latin-1: read so where they are no UTF-8.
+
+    A byte order mark is left out.
+    """
     try:
-        return None if read_captions(source.captions) else f"{source.captions} (no caption line)"
-    except FileNotFoundError:
-        return f"{source.captions} (missing caption file)"
-    except OSError as error:
-        return f"{source.captions} ({error.strerror})"
+        decoded, latin_1 = text.decode("utf-8-sig"), False
     except UnicodeDecodeError:
-        return f"{source.captions} (not UTF-8 text)"
+        decoded, latin_1 = text.decode("latin-1"), True
+    return [line.strip() for line in decoded.splitlines() if line.strip()], latin_1
+
+
+def _captions(source: Source) -> tuple[list[str], bool, str]:
+    """The captions of a source, whether they were in Latin-1, and what is wrong with them ("" when nothing is)."""
+    if not isinstance(source.captions, Path):
+        return list(source.captions), False, "" if source.captions else f"{source.name} (no caption)"
+    try:
+        lines, latin_1 = lines_of(source.captions.read_bytes())
+    except FileNotFoundError:
+        return [], False, f"{source.captions} (missing caption file)"
+    except OSError as error:
+        return [], False, f"{source.captions} ({error.strerror})"
+    return lines, latin_1, "" if lines else f"{source.captions} (no caption line)"

@@ -6,11 +6,13 @@ import numpy as np
 import tensorflow as tf
 
 from stackgan_tf.config import Config
+from stackgan_tf.data.embeddings import Embeddings
 from stackgan_tf.data.preprocess import load_image, pyramid
 from stackgan_tf.data.records import Records
 from stackgan_tf.errors import UserError
 from stackgan_tf.structs import Batch
-from stackgan_tf.text import TextEncoder
+
+WHOLE = (0, 0, 0, 0)
 
 
 class OtherClass:
@@ -44,12 +46,13 @@ class BatchPlan:
     another sentence for each image (the next one's), both of another class.
     """
 
-    def __init__(self, records: Records, config: Config) -> None:
-        self.records = records
+    def __init__(self, records: Records, config: Config, embeddings: Embeddings | None) -> None:
+        self.records, self.embeddings = records, embeddings
         self.size, self.seed = config.train.batch_size, config.train.seed
-        self.with_text, self.captions_per_image = config.model.conditional, config.data.captions_per_image
-        self.shuffle_captions = config.data.shuffle_captions
-        self.other = OtherClass(records.labels) if config.model.family == "v2" and config.model.conditional else None
+        self.text_size = config.data.text_size if embeddings else 1  # TensorFlow crashes where an array is empty
+        self.captions_per_image = config.data.captions_per_image
+        self.shuffle_captions, self.box_crop = config.data.shuffle_captions, config.data.box_crop
+        self.other = OtherClass(records.labels) if config.model.family == "v2" and embeddings else None
         self.columns = 2 if self.other else 1  # images a row: the record's own, and a mismatched one
         self.order = functools.lru_cache(maxsize=2)(self._order)
 
@@ -57,58 +60,62 @@ class BatchPlan:
         return np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.records))
 
     def fetch(self, number: int) -> tuple[np.ndarray, ...]:
-        """Encoded images [B, columns], dice for their crops [B, columns, 3], sentences [B, k] and labels [B]."""
+        """Of one batch, with C images a row.
+
+        Returns:
+            Encoded images [B, C], their boxes [B, C, 4] (all 0: the whole image), dice for their crops [B, C, 3],
+            text embeddings [B, T] and labels [B].
+        """
         rng = np.random.default_rng((self.seed, 1, number))
         epochs, places = np.divmod(np.arange(number * self.size, (number + 1) * self.size), len(self.records))
         chosen = np.array([self.order(epoch)[place] for epoch, place in zip(epochs, places, strict=True)])
         images = np.stack([chosen, self.other.draw(chosen, rng)] if self.other else [chosen], axis=1)
         shown = self.records.fetch(images.ravel())
         encoded = np.array([record.image for record in shown], object).reshape(images.shape)
+        boxes = np.array([record.box if record.box and self.box_crop else WHOLE for record in shown], np.int32)
         dice = rng.random((*images.shape, 3), np.float32)
-        sentences = np.full((self.size, self.captions_per_image), b"", object)
-        if self.with_text:
-            told = shown[:: self.columns]
-            if self.shuffle_captions:
-                told = self.records.fetch(rng.integers(len(self.records), size=self.size))
-            for row, record in zip(sentences, told, strict=True):
-                count = len(record.captions)  # different ones, unless there are too few
-                for place, i in enumerate(rng.choice(count, len(row), replace=count < len(row))):
-                    row[place] = record.captions[i].encode()
-        return encoded, dice, sentences, self.records.labels[chosen]
+        told = rng.integers(len(self.records), size=self.size) if self.shuffle_captions else chosen
+        text = np.stack([self._text(record, rng) for record in told])
+        return encoded, boxes.reshape(*images.shape, 4), dice, text, self.records.labels[chosen]
+
+    def _text(self, record: int, rng: np.random.Generator) -> np.ndarray:
+        """The mean of the embeddings of some captions of a record: different ones, unless there are too few."""
+        if self.embeddings is None:
+            return np.zeros(self.text_size, np.float32)
+        count = self.records.index.caption_counts[record]
+        chosen = rng.choice(count, self.captions_per_image, replace=count < self.captions_per_image)
+        return self.embeddings.of(record, chosen).mean(axis=0)
 
     def fetch_tensors(self, number: tf.Tensor) -> dict[str, tf.Tensor]:
         """`fetch` in a graph, by name."""
-        types = (tf.string, tf.float32, tf.string, tf.int64)
-        encoded, dice, sentences, labels = tf.numpy_function(self.fetch, (number,), types, stateful=False)
-        return {
-            "encoded": tf.ensure_shape(encoded, (self.size, self.columns)),
-            "dice": tf.ensure_shape(dice, (self.size, self.columns, 3)),
-            "sentences": tf.ensure_shape(sentences, (self.size, self.captions_per_image)),
-            "label": tf.ensure_shape(labels, (self.size,)),
-        }
+        types = {"encoded": tf.string, "boxes": tf.int32, "dice": tf.float32, "text": tf.float32, "label": tf.int64}
+        shapes = {"encoded": (), "boxes": (4,), "dice": (3,)}
+        shapes = {name: (self.size, self.columns, *shape) for name, shape in shapes.items()}
+        shapes |= {"text": (self.size, self.text_size), "label": (self.size,)}
+        fetched = tf.numpy_function(self.fetch, (number,), list(types.values()), stateful=False)
+        return {name: tf.ensure_shape(value, shapes[name]) for name, value in zip(types, fetched, strict=True)}
 
 
-def training_batches(records: Records, config: Config, encoder: TextEncoder | None, start_step: int) -> tf.data.Dataset:
+def training_batches(
+    records: Records, config: Config, embeddings: Embeddings | None, start_step: int
+) -> tf.data.Dataset:
     """Endless global batches from number `start_step` on, as `Batch`."""
-    data, plan = config.data, BatchPlan(records, config)
+    data, plan = config.data, BatchPlan(records, config, embeddings)
 
     def decode(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         images = [
-            load_image(encoded, config.judged_scales[-1], dice, data.random_crop, data.random_flip)
-            for encoded, dice in zip(tf.unstack(row["encoded"]), tf.unstack(row["dice"]), strict=True)
+            load_image(encoded, box, config.judged_scales[-1], dice, data.random_crop, data.random_flip)
+            for encoded, box, dice in zip(*map(tf.unstack, (row["encoded"], row["boxes"], row["dice"])), strict=True)
         ]
-        return {"images": tf.stack(images), "sentences": row["sentences"], "label": row["label"]}
+        return {"images": tf.stack(images), "text": row["text"], "label": row["label"]}
 
     def assemble(loaded: dict[str, tf.Tensor]) -> Batch:
-        images = pyramid(loaded["images"][:, 0], config.judged_scales)
-        if encoder is None:
+        images, text = pyramid(loaded["images"][:, 0], config.judged_scales), loaded["text"]
+        if embeddings is None:
             return Batch(images)
-        text = encoder.encode_tensor(tf.reshape(loaded["sentences"], [-1]))
-        text = tf.reduce_mean(tf.reshape(text, (plan.size, plan.captions_per_image, encoder.size)), axis=1)
         if plan.other:
             return Batch(images, text, pyramid(loaded["images"][:, 1], config.judged_scales))
-        weight = next_pair_weight(loaded["label"])
-        return Batch(images, text, None, tf.roll(text, -1, axis=0), weight)
+        return Batch(images, text, None, tf.roll(text, -1, axis=0), next_pair_weight(loaded["label"]))
 
     return (
         tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)

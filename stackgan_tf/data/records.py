@@ -1,13 +1,18 @@
 """Random access to one split of a prepared data set."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
+from absl import logging
+from tqdm import tqdm
 
+from stackgan_tf.data.captioned import Box
 from stackgan_tf.errors import UserError
+from stackgan_tf.files import whole
 
 
 def damaged(folder: Path, error: Exception) -> UserError:
@@ -23,6 +28,15 @@ class Record(NamedTuple):
     captions: tuple[str, ...]
     label: int
     name: str
+    box: Box | None
+
+
+class Index(NamedTuple):
+    """What must be known of every record of a split before the first is read; kept beside the data."""
+
+    labels: np.ndarray  # [N] int64
+    caption_counts: np.ndarray  # [N] int64
+    digest: str  # of all names and captions
 
 
 class Records:
@@ -36,23 +50,60 @@ class Records:
     """
 
     def __init__(self, builder: tfds.core.DatasetBuilder, split: str) -> None:
+        self.folder, self.split, self.captioned = Path(builder.data_path), split, builder.CAPTIONED
         try:
             self._source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
-            self.labels = np.array([record["label"] for record in self._source], np.int64)
+            self.index = self._read_index() or self._kept(self.make_index())
         except Exception as error:  # array_record and protobuf raise whatever the bytes lead to
-            raise damaged(builder.data_path, error) from None
+            raise damaged(self.folder, error) from None
+        self.labels = self.index.labels
 
     def __len__(self) -> int:
         return len(self._source)
 
     def fetch(self, indices: Sequence[int]) -> list[Record]:
         """The records of these numbers."""
-        return [
-            Record(r["image"], tuple(c.decode() for c in r["captions"]), int(r["label"]), r["name"].decode())
-            for r in self._source.__getitems__([int(i) for i in indices])
-        ]
+        return [_record(fields) for fields in self._source.__getitems__([int(i) for i in indices])]
 
     def told(self, count: int) -> tuple[list[Record], list[str]]:
         """`count` records spread evenly over the split, and one caption of each: what pictures are drawn for."""
         chosen = self.fetch(np.linspace(0, len(self) - 1, count).astype(int))
         return chosen, [record.captions[i % len(record.captions)] for i, record in enumerate(chosen)]
+
+    @property
+    def _index_file(self) -> Path:
+        return self.folder / f"index-{self.split}.npz"
+
+    def _read_index(self) -> Index | None:
+        if not self._index_file.is_file():
+            return None
+        with np.load(self._index_file, allow_pickle=False) as file:
+            index = Index(file["labels"], file["caption_counts"], str(file["digest"]))
+        if len(index.labels) != len(self):
+            raise ValueError(f"{self._index_file.name} is of {len(index.labels)} records, the split has {len(self)}")
+        return index
+
+    def make_index(self) -> Index:
+        """Reads every record once, but for a set without captions: nothing is told of its images."""
+        labels, counts = np.zeros((2, len(self)), np.int64)
+        digest = hashlib.sha256()
+        numbers = range(len(self) if self.captioned else 0)
+        for i in tqdm(numbers, f"indexing {self.split}", unit="image", leave=False, mininterval=0.5):
+            record = _record(self._source[i])
+            labels[i], counts[i] = record.label, len(record.captions)
+            digest.update("\n".join((record.name, *record.captions, "")).encode())
+        return Index(labels, counts, digest.hexdigest())
+
+    def _kept(self, index: Index) -> Index:
+        try:
+            with whole(self._index_file) as made:
+                np.savez(made, **index._asdict())
+        except OSError as error:
+            logging.warning("%s: cannot be written (%s); it is made anew each time", self._index_file, error.strerror)
+        return index
+
+
+def _record(fields: dict) -> Record:
+    captions = tuple(caption.decode() for caption in fields["captions"])
+    box = tuple(int(n) for n in fields["box"]) if "box" in fields else None
+    return Record(fields["image"], captions, int(fields["label"]), fields["name"].decode(), box)

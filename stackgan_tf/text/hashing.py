@@ -8,7 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from stackgan_tf.errors import UserError
 from stackgan_tf.structs import Tensor
+from stackgan_tf.text import TextEncoder
+
+DEFAULT_SIZE = 1024
 
 # Bytes that are neither a letter, a digit nor part of a non-ASCII character. Only ASCII is lowered: the rule is
 # then the same in every library.
@@ -24,7 +28,7 @@ MAX_BYTES = 256  # of a word or a pair; the rest does not count
 POWERS = np.array([pow(BASE, i + 1, MODULUS) for i in range(MAX_BYTES)], np.int64)
 
 
-class Encoder:
+class Encoder(TextEncoder):
     """Hashed set of words, and of pairs of neighbouring words, stop words left out.
 
     h(w) = sum_i byte_i BASE^(i+1) mod p is one polynomial hash; two multiples of it choose the place (mod T) and
@@ -34,8 +38,14 @@ class Encoder:
 
     name = "hashing"
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int = 0, path: str = "") -> None:
+        if path:
+            raise UserError(f"data.text_path={path!r}: the hashing encoder has no weights; leave it out")
+        self.size = size or DEFAULT_SIZE
+
+    def fingerprint(self) -> str:
+        """The size is all that can change."""
+        return str(self.size)
 
     def encode(self, sentences: Sequence[str]) -> np.ndarray:
         """N sentences -> [N, T] float32; a sentence without a word gives zeros."""

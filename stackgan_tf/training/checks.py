@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stackgan_tf import checkpoint, text
+from stackgan_tf import checkpoint
 from stackgan_tf import config as configs
 from stackgan_tf.config import Config
 from stackgan_tf.data.prepare import builder_class
@@ -20,25 +20,14 @@ RESUMABLE = (
 )
 
 
-def check_names(config: Config) -> None:
-    """Whether the data set and the text encoder exist.
-
-    Raises:
-        UserError: one does not; names those that do.
-    """
-    builder_class(config.data.dataset)
-    if config.model.conditional:
-        text.load(config.data.text_encoder, config.data.text_size)
-
-
 def check(config: Config, run_dir: Path, resume: str) -> None:
     """Whether a run can start, as far as it can be told without its data.
 
     Raises:
-        UserError: as `check_names`, `replica_devices`, `check_run_dir` and, for Stage-II, `check_stage1`; or v1 with
+        UserError: as `builder_class`, `replica_devices`, `check_run_dir` and, for Stage-II, `check_stage1`; or v1 with
             a replica that has no pair of neighbours (TensorFlow's convolution of an empty batch fails).
     """
-    check_names(config)
+    builder_class(config.data.dataset)
     replicas = len(replica_devices(config.train.batch_size))
     if config.model.family != "v2" and config.train.batch_size < 2 * replicas:
         raise UserError(

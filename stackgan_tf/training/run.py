@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from stackgan_tf import config as configs
 from stackgan_tf import text
 from stackgan_tf.checkpoint import Checkpoints
 from stackgan_tf.config import Config
+from stackgan_tf.data.embeddings import Embeddings
 from stackgan_tf.data.pipeline import training_batches
 from stackgan_tf.data.records import Records
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation.shape_attributes import held_out_accuracy, table
-from stackgan_tf.files import write_whole
+from stackgan_tf.files import whole, write_whole
 from stackgan_tf.generation import TextToImage, load_generator
 from stackgan_tf.training.callbacks import MetricsFile, ProgressBar, Samples, TensorBoard
 from stackgan_tf.training.checks import check_run_dir, check_stage1
@@ -43,12 +45,15 @@ def train(config: Config, builder: tfds.core.DatasetBuilder, run_dir: Path, resu
     """
     going_on = check_run_dir(run_dir, config, resume)
     strategy = make_strategy(config.train.batch_size)
-    records, test = Records(builder, "train"), Records(builder, "test")
+    records = Records(builder, "train")
     if len(records) < config.train.batch_size:
         raise UserError(
             f"train.batch_size={config.train.batch_size}: the training split has {len(records)} images only"
         )
-    encoder = text.load(config.data.text_encoder, config.data.text_size) if config.model.conditional else None
+    encoder, test, embeddings = None, None, None
+    if config.model.conditional:
+        encoder = text.load(config.data, run_dir)
+        embeddings, test = Embeddings(records, encoder), Records(builder, "test")
     state = TrainState(config, strategy, steps_per_epoch=len(records) // config.train.batch_size)
     checkpoints = Checkpoints(run_dir, state.parts(), config.train.keep_checkpoints)
     if going_on:
@@ -64,16 +69,19 @@ def train(config: Config, builder: tfds.core.DatasetBuilder, run_dir: Path, resu
     except OSError as error:
         raise UserError(f"--run_dir={run_dir}: cannot be made ({error.strerror})") from None
     write_whole(run_dir / "config.yaml", configs.dump(config))
+    if encoder and encoder.weights and not (run_dir / text.FOLDER).is_dir():
+        with whole(run_dir / text.FOLDER) as made:
+            shutil.copytree(encoder.weights, made)
     write_whole(run_dir / "environment.json", json.dumps(environment(strategy), indent=2) + "\n")
-    artist = TextToImage(config, state.average)
-    captions = test.told(SAMPLE_COUNT)[1] if encoder else [""] * SAMPLE_COUNT
+    artist = TextToImage(config, state.average, encoder)
+    captions = test.told(SAMPLE_COUNT)[1] if test else [""] * SAMPLE_COUNT
     metrics_file = MetricsFile(run_dir / "metrics.jsonl", start_step)
     samples = Samples(run_dir, artist, captions)
     callbacks = [ProgressBar(start_step, config), metrics_file, TensorBoard(run_dir), samples]
-    batches = strategy.experimental_distribute_dataset(training_batches(records, config, encoder, start_step))
+    batches = strategy.experimental_distribute_dataset(training_batches(records, config, embeddings, start_step))
     step = TrainStep(state, strategy, config)
     finished = run_loop(state, step, iter(batches), config.train, checkpoints, callbacks)
-    if finished and config.data.dataset == "shapes" and encoder:
+    if finished and config.data.dataset == "shapes" and test:
         scores = held_out_accuracy(artist, test)
         metrics_file.append({"step": config.train.steps, "held_out_accuracy": scores})
         sys.stdout.write(table(scores))

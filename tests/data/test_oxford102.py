@@ -65,8 +65,6 @@ def damage(source, what):
         case "truncated":
             path = source / "jpg/image_00004.jpg"
             path.write_bytes(path.read_bytes()[:-300])
-        case "another format":
-            Image.new("RGB", (40, 40)).save(source / "jpg/image_00004.jpg", format="TIFF")
         case "no image":
             (source / "jpg/image_00004.jpg").write_text("not a picture")
         case "empty captions":
@@ -75,7 +73,7 @@ def damage(source, what):
             (source / "text_c10/class_00002/image_00004.txt").unlink()
 
 
-@pytest.mark.parametrize("what", ["truncated", "another format", "no image", "empty captions", "no captions"])
+@pytest.mark.parametrize("what", ["truncated", "no image", "empty captions", "no captions"])
 def test_a_broken_file_is_named_and_skipped_only_when_asked(source, tmp_path, what):
     damage(source, what)
     with pytest.raises(UserError, match="1 of 7 images cannot be used: .*image_00004.*--skip_broken"):

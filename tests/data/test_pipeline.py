@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from stackgan_tf import text
-from stackgan_tf.data.pipeline import BatchPlan, OtherClass, next_pair_weight, training_batches
+from stackgan_tf.data.embeddings import Embeddings
+from stackgan_tf.data.pipeline import WHOLE, BatchPlan, OtherClass, next_pair_weight, training_batches
 from stackgan_tf.data.prepare import prepare
 from stackgan_tf.data.preprocess import load_image, pyramid
 from stackgan_tf.data.records import Records
@@ -22,8 +23,8 @@ def records(shapes_data_dir):
 
 
 def batches(records, config, start=0, count=3):
-    encoder = text.load("hashing", config.data.text_size) if config.model.conditional else None
-    return list(training_batches(records, config, encoder, start).take(count))
+    embeddings = Embeddings(records, text.load(config.data)) if config.model.conditional else None
+    return list(training_batches(records, config, embeddings, start).take(count))
 
 
 def flat(batch):
@@ -65,7 +66,7 @@ def test_an_epoch_visits_each_record_once(records):
             return records.fetch(indices)
 
     few = Few()
-    plan = BatchPlan(few, tiny_config(model={"conditional": False}))
+    plan = BatchPlan(few, tiny_config(model={"conditional": False}), None)
     for number in range(10):  # two epochs of five batches
         plan.fetch(number)
     assert sorted(few.seen[:20]) == sorted(few.seen[20:]) == list(range(20))
@@ -140,27 +141,27 @@ def rolls(count):
 
 def test_crop_loads_at_76_64_of_the_side_and_moves():
     png = encoded_ramp(76, 152)
-    crops = [load_image(png, 64, dice, True, False).numpy() for dice in rolls(40)]
+    crops = [load_image(png, tf.constant(WHOLE), 64, dice, True, False).numpy() for dice in rolls(40)]
     lefts, tops = np.array([c[0, 0, 0] for c in crops]), np.array([c[0, 0, 1] for c in crops])
     assert all(c.shape == (64, 64, 3) for c in crops)
     assert 88 >= lefts.max() > 60 and 12 >= tops.max() > 8 and len(set(tops.round())) > 5
 
 
 def test_without_crop_the_middle_is_taken():
-    image = load_image(encoded_ramp(64, 128), 64, rolls(1)[0], False, False).numpy()
+    image = load_image(encoded_ramp(64, 128), tf.constant(WHOLE), 64, rolls(1)[0], False, False).numpy()
     np.testing.assert_allclose(image[:, 0, 0], 32, atol=0.5)
 
 
 def test_half_of_the_images_are_mirrored():
     png = encoded_ramp(64, 64)
-    images = [load_image(png, 64, dice, False, True).numpy() for dice in rolls(60)]
+    images = [load_image(png, tf.constant(WHOLE), 64, dice, False, True).numpy() for dice in rolls(60)]
     mirrored = sum(image[0, 0, 0] > 32 for image in images)
     assert 15 < mirrored < 45
 
 
 def test_gray_photographs_become_rgb():
     gray = tf.io.encode_jpeg(tf.fill((70, 70, 1), tf.constant(128, tf.uint8)))
-    image = load_image(gray, 32, rolls(1)[0], True, True)
+    image = load_image(gray, tf.constant(WHOLE), 32, rolls(1)[0], True, True)
     np.testing.assert_allclose(image, 128, atol=1)
 
 

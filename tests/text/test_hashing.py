@@ -8,7 +8,9 @@ import pytest
 import tensorflow as tf
 
 from stackgan_tf import text
+from stackgan_tf.config import DataConfig
 from stackgan_tf.errors import UserError
+from stackgan_tf.text.hashing import Encoder
 
 SENTENCES = [
     "a small Red circle on a blue background!",
@@ -24,20 +26,20 @@ SENTENCES = [
 
 @pytest.mark.parametrize("size", [1, 16, 1024])
 def test_numpy_and_graph_agree(size):
-    encoder = text.load("hashing", size)
+    encoder = Encoder(size)
     graph = tf.function(encoder.encode_tensor)(tf.constant(SENTENCES)).numpy()
     np.testing.assert_allclose(graph, encoder.encode(SENTENCES), atol=1e-6)
 
 
 def test_scale_is_one_and_nothing_gives_zeros():
-    embeddings = text.load("hashing", 1024).encode(SENTENCES)
+    embeddings = Encoder().encode(SENTENCES)
     scale = np.sqrt(np.mean(embeddings**2, axis=1))
     np.testing.assert_allclose(scale, [1, 1, 0, 0, 1, 1, 1, 1], rtol=1e-6)
 
 
 def test_the_places_are_the_same_on_every_machine():
     """Written down once: a change here breaks every trained model."""
-    embedding = text.load("hashing", 1024).encode(["a yellow rose"])[0]
+    embedding = Encoder().encode(["a yellow rose"])[0]
     places = {int(i): int(np.sign(embedding[i])) for i in np.flatnonzero(embedding)}
     assert places == {234: 1, 380: 1, 794: 1}  # yellow, rose, "yellow rose"
 
@@ -57,15 +59,15 @@ def test_the_same_in_another_process_with_another_hash_seed():
 
 
 def test_word_order_tells_who_is_red():
-    a, b = text.load("hashing", 1024).encode(["red circle on blue background", "blue circle on red background"])
+    a, b = Encoder().encode(["red circle on blue background", "blue circle on red background"])
     assert np.abs(a - b).max() > 1
 
 
 def test_case_punctuation_and_stop_words_do_not_matter():
-    a, b = text.load("hashing", 256).encode(["The RED, circle.", "red circle"])
+    a, b = Encoder(256).encode(["The RED, circle.", "red circle"])
     assert np.array_equal(a, b)
 
 
 def test_an_unknown_encoder_lists_the_known():
-    with pytest.raises(UserError, match="data.text_encoder='bert': unknown; choose from hashing"):
-        text.load("bert", 8)
+    with pytest.raises(UserError, match="data.text_encoder='bert': unknown; choose from char_cnn_rnn, clip, hashing"):
+        text.load(DataConfig(text_encoder="bert"))

@@ -74,12 +74,7 @@ class Oxford102(CaptionedImages):
             "train": [source for source in sources if source.label not in held_out],
             "test": [source for source in sources if source.label in held_out],
         }
-        for split, members in splits.items():
-            if not members:
-                raise UserError(
-                    f"{self.source_dir}: has no image for the {split} split; the test classes are "
-                    f"{', '.join(self.CLASSES[label] for label in sorted(held_out))}, all others are for training"
-                )
+        self.each_has_images(splits, held_out)
         return {split: self._generate_examples(members) for split, members in splits.items()}
 
     def _published(self) -> list[Source]:
@@ -117,7 +112,7 @@ class Oxford102(CaptionedImages):
         ]
 
     def _source(self, name: str, image: Path | bytes, label: int) -> Source:
-        return Source(name, image, self.source_dir / "text_c10" / self.CLASSES[label] / f"{name}.txt", label)
+        return Source(name, image, label, self.source_dir / "text_c10" / self.CLASSES[label] / f"{name}.txt")
 
 
 def _read_mat(path: Path, key: str) -> np.ndarray:

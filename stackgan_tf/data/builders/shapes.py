@@ -115,7 +115,6 @@ class Shapes(CaptionedImages):
         "2.0.0": "7 colours, 3 shapes, 2 sizes, 9 positions.",
         "1.0.0": "Other colours and shapes.",
     }
-    IMAGE_FORMAT = "png"
     READS_SOURCE = False
     CLASSES = tuple("-".join(attributes) for attributes in COMBINATIONS)
     IMAGES_PER_COMBINATION = {"train": 36, "test": 24}

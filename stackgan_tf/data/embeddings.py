@@ -1,0 +1,69 @@
+"""The embeddings of a split's captions: computed once, kept beside the data, read from there as they are needed."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from stackgan_tf.data.records import Records
+from stackgan_tf.errors import UserError
+from stackgan_tf.files import whole
+from stackgan_tf.text import TextEncoder
+
+CHUNK = 1024  # captions encoded at once
+
+
+class Embeddings:
+    """The embeddings of every caption of a split; only the rows that are asked for are read into memory.
+
+    Args:
+        encoder: what makes them, where they are not there yet; others are made when it or the captions change.
+
+    Raises:
+        UserError: there are images without captions, or the embeddings cannot be written.
+    """
+
+    def __init__(self, records: Records, encoder: TextEncoder) -> None:
+        if not records.index.caption_counts.all():
+            raise UserError(f"{records.folder}: has images without captions; train without text (v2_unconditional)")
+        self.first = np.concatenate([[0], np.cumsum(records.index.caption_counts)])  # row of a record's first caption
+        key = hashlib.sha256(f"{encoder.fingerprint()}/{records.index.digest}".encode()).hexdigest()[:16]
+        self.file = records.folder / "embeddings" / f"{encoder.name}-{key}" / f"{records.split}.npy"
+        if not self.file.is_file():
+            _compute(records, encoder, int(self.first[-1]), self.file)
+        self.rows = np.load(self.file, mmap_mode="r")
+
+    def of(self, record: int, captions: np.ndarray) -> np.ndarray:
+        """Those of some captions of a record, by number: [k] -> [k, T]."""
+        return self.rows[self.first[record] + captions]
+
+
+def _compute(records: Records, encoder: TextEncoder, count: int, file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with whole(file) as made:
+            rows = np.lib.format.open_memmap(made, "w+", np.float32, (count, encoder.size))
+            with tqdm(total=count, desc=f"{encoder.name} embeddings", unit="caption", mininterval=0.5) as bar:
+                for start, embedded in _chunks(records, encoder):
+                    rows[start : start + len(embedded)] = embedded
+                    bar.update(len(embedded))
+            rows.flush()
+    except OSError as error:
+        raise UserError(f"{file}: the embeddings cannot be written ({error.strerror or error})") from None
+
+
+def _chunks(records: Records, encoder: TextEncoder) -> Iterator[tuple[int, np.ndarray]]:
+    """The embeddings of all captions in the order of their records, some at a time, with the row of the first."""
+    start, captions = 0, []
+    for i in range(len(records)):
+        (record,) = records.fetch([i])
+        if encoder.by_image:
+            yield start, encoder.of_image(record.name, len(record.captions))
+            start += len(record.captions)
+            continue
+        captions += record.captions
+        if len(captions) >= CHUNK or i == len(records) - 1:
+            yield start, encoder.encode(captions)
+            start, captions = start + len(captions), []

@@ -1,0 +1,73 @@
+"""Big sets of images without captions: built shard by shard on any Beam runner."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from stackgan_tf.data.captioned import CaptionedImages, Source
+from stackgan_tf.data.photographs import NotAnImage, plain
+from stackgan_tf.errors import UserError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+class UncaptionedImages(CaptionedImages, skip_registration=True):
+    """A data set of images alone, all of them to train. Its parts are read by Beam's workers, each for itself."""
+
+    CAPTIONED = False
+
+    def parts(self) -> Sequence[Any]:
+        """What the workers are given: each a part of the set, small and picklable.
+
+        Raises:
+            UserError: the source is not what it should be.
+        """
+        raise NotImplementedError
+
+    @staticmethod
+    def read(part: Any) -> Iterator[Source]:
+        """The images of a part."""
+        raise NotImplementedError
+
+    @staticmethod
+    def download_config(beam_options: Sequence[str]) -> tfds.download.DownloadConfig:
+        """With the options of Beam's pipeline."""
+        try:
+            from apache_beam.options.pipeline_options import PipelineOptions
+        except ImportError:
+            raise UserError('big sets are built with Apache Beam; pip install "stackgan_tf[beam]"') from None
+        return tfds.download.DownloadConfig(beam_options=PipelineOptions(list(beam_options)))
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager, pipeline: Any) -> dict[str, Any]:
+        import apache_beam as beam
+
+        if self.source_dir is None:
+            raise UserError(f"{self.name}: name the folder of the images with --source_dir")
+        parts = self.parts()
+        self.info.metadata.update({"source_dir": str(self.source_dir)})
+        worker = _Worker(type(self).read, self.skip_broken)
+        return {"train": "parts" >> beam.Create(parts) | beam.Reshuffle() | "images" >> beam.FlatMap(worker)}
+
+
+class _Worker:
+    """Reads a part on a worker: examples, and a count of what is broken."""
+
+    def __init__(self, read: Any, skip_broken: bool) -> None:
+        self.read, self.skip_broken = read, skip_broken
+
+    def __call__(self, part: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+        import apache_beam as beam
+
+        for source in self.read(part):
+            try:
+                image, converted = plain(source.image)
+            except NotAnImage as fault:
+                if not self.skip_broken:
+                    raise UserError(
+                        f"{source.name} cannot be used ({fault}); mend it, or leave such out with --skip_broken"
+                    ) from None
+                beam.metrics.Metrics.counter("images", "broken").inc()
+                continue
+            beam.metrics.Metrics.counter("images", "converted").inc(int(converted))
+            yield source.name, {"image": image, "captions": [], "label": source.label, "name": source.name}
