@@ -1,10 +1,8 @@
 """Classes of ImageNet (ILSVRC 2012) by WordNet id, in the published layout. Source: Russakovsky et al., IJCV 2015."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from stackgan_tf.data.captioned import Source
 from stackgan_tf.data.uncaptioned import UncaptionedImages
 from stackgan_tf.errors import UserError
 
@@ -15,19 +13,11 @@ class Imagenet(UncaptionedImages, skip_registration=True):
     WORDNET_IDS: tuple[str, str] = ("", "")  # the first and the last, in the order of the 1,000
 
     def parts(self) -> Sequence[Any]:
-        """The folders of the classes."""
+        """The files of each class."""
         root = self.source_dir / "train"
         root = root if root.is_dir() else self.source_dir
         first, last = self.WORDNET_IDS
-        folders = sorted(str(path) for path in root.glob("n*") if path.is_dir() and first <= path.name <= last)
+        folders = sorted(path for path in root.glob("n*") if path.is_dir() and first <= path.name <= last)
         if not folders:
-            raise UserError(
-                f"{root}: holds no folder {first} ... {last} of images; unpack ILSVRC2012_img_train.tar there"
-            )
-        return folders
-
-    @staticmethod
-    def read(part: Any) -> Iterator[Source]:
-        """The images of a class."""
-        for path in sorted(Path(part).glob("*.JPEG")):
-            yield Source(path.stem, path)
+            raise UserError(f"{root}: holds no folder of {first} ... {last}; unpack ILSVRC2012_img_train.tar there")
+        return [sorted(str(path) for path in folder.glob("*.JPEG")) for folder in folders]

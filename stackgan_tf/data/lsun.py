@@ -4,8 +4,9 @@ Source: Yu et al., arXiv 1506.03365. The values of the LMDB are encoded images (
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from stackgan_tf.data.captioned import Source
 from stackgan_tf.data.uncaptioned import SUFFIXES, UncaptionedImages
@@ -14,12 +15,16 @@ from stackgan_tf.errors import UserError
 PART = 1000  # images
 
 
-class Stretch(NamedTuple):
+@dataclass(frozen=True)
+class Stretch:
     """Some neighbouring entries of an LMDB."""
 
     path: str
     first: bytes
     count: int
+
+    def __len__(self) -> int:
+        return self.count
 
 
 class Lsun(UncaptionedImages, skip_registration=True):
@@ -40,7 +45,7 @@ class Lsun(UncaptionedImages, skip_registration=True):
     def read(part: Any) -> Iterator[Source]:
         """The images of a stretch, or of a list of files."""
         if isinstance(part, list):
-            yield from (Source(file, Path(file)) for file in part)
+            yield from UncaptionedImages.read(part)
             return
         with _opened(part.path) as environment, environment.begin() as transaction:
             cursor = transaction.cursor()

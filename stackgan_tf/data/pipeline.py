@@ -1,6 +1,7 @@
 """Batches: which image, which sentence, which mismatched pair. Batch number n is a pure function of (seed, n)."""
 
 import functools
+import os
 
 import numpy as np
 import tensorflow as tf
@@ -8,11 +9,9 @@ import tensorflow as tf
 from stackgan_tf.config import Config
 from stackgan_tf.data.embeddings import Embeddings
 from stackgan_tf.data.preprocess import load_image, pyramid
-from stackgan_tf.data.records import Records
+from stackgan_tf.data.records import Record, Records
 from stackgan_tf.errors import UserError
 from stackgan_tf.structs import Batch
-
-WHOLE = (0, 0, 0, 0)
 
 
 class OtherClass:
@@ -50,8 +49,7 @@ class BatchPlan:
         self.records, self.embeddings = records, embeddings
         self.size, self.seed = config.train.batch_size, config.train.seed
         self.text_size = config.data.text_size if embeddings else 1  # TensorFlow crashes where an array is empty
-        self.captions_per_image = config.data.captions_per_image
-        self.shuffle_captions, self.box_crop = config.data.shuffle_captions, config.data.box_crop
+        self.data, self.scales = config.data, config.judged_scales
         self.other = OtherClass(records.labels) if config.model.family == "v2" and embeddings else None
         self.columns = 2 if self.other else 1  # images a row: the record's own, and a mismatched one
         self.order = functools.lru_cache(maxsize=2)(self._order)
@@ -60,72 +58,66 @@ class BatchPlan:
         return np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.records))
 
     def fetch(self, number: int) -> tuple[np.ndarray, ...]:
-        """Of one batch, with C images a row.
-
-        Returns:
-            Encoded images [B, C], their boxes [B, C, 4] (all 0: the whole image), dice for their crops [B, C, 3],
-            text embeddings [B, T] and labels [B].
-        """
+        """Text embeddings [B, T], labels [B], and at each scale the images, uint8 [B, C, s, s, 3], with C a row."""
         rng = np.random.default_rng((self.seed, 1, number))
         epochs, places = np.divmod(np.arange(number * self.size, (number + 1) * self.size), len(self.records))
         chosen = np.array([self.order(epoch)[place] for epoch, place in zip(epochs, places, strict=True)])
-        images = np.stack([chosen, self.other.draw(chosen, rng)] if self.other else [chosen], axis=1)
-        shown = self.records.fetch(images.ravel())
-        encoded = np.array([record.image for record in shown], object).reshape(images.shape)
-        boxes = np.array([record.box if record.box and self.box_crop else WHOLE for record in shown], np.int32)
-        dice = rng.random((*images.shape, 3), np.float32)
-        told = rng.integers(len(self.records), size=self.size) if self.shuffle_captions else chosen
+        shown = np.stack([chosen, self.other.draw(chosen, rng)] if self.other else [chosen], axis=1)
+        dice = rng.random((shown.size, 3), np.float32)
+        told = rng.integers(len(self.records), size=self.size) if self.data.shuffle_captions else chosen
         text = np.stack([self._text(record, rng) for record in told])
-        return encoded, boxes.reshape(*images.shape, 4), dice, text, self.records.labels[chosen]
+        rows = [self._images(*row) for row in zip(self.records.fetch(shown.ravel()), dice, strict=True)]
+        images = (np.stack(scale).reshape(*shown.shape, *scale[0].shape) for scale in zip(*rows, strict=True))
+        return text, self.records.labels[chosen], *images
+
+    def _images(self, record: Record, dice: np.ndarray) -> list[np.ndarray]:
+        data = self.data
+        box = record.box if data.box_crop else None
+        image = load_image(record.image, box, self.scales[-1], dice, data.random_crop, data.random_flip)
+        return pyramid(image, self.scales)
 
     def _text(self, record: int, rng: np.random.Generator) -> np.ndarray:
         """The mean of the embeddings of some captions of a record: different ones, unless there are too few."""
         if self.embeddings is None:
             return np.zeros(self.text_size, np.float32)
         count = self.records.index.caption_counts[record]
-        chosen = rng.choice(count, self.captions_per_image, replace=count < self.captions_per_image)
+        chosen = rng.choice(count, self.data.captions_per_image, replace=count < self.data.captions_per_image)
         return self.embeddings.of(record, chosen).mean(axis=0)
 
-    def fetch_tensors(self, number: tf.Tensor) -> dict[str, tf.Tensor]:
-        """`fetch` in a graph, by name."""
-        types = {"encoded": tf.string, "boxes": tf.int32, "dice": tf.float32, "text": tf.float32, "label": tf.int64}
-        shapes = {"encoded": (), "boxes": (4,), "dice": (3,)}
-        shapes = {name: (self.size, self.columns, *shape) for name, shape in shapes.items()}
-        shapes |= {"text": (self.size, self.text_size), "label": (self.size,)}
-        fetched = tf.numpy_function(self.fetch, (number,), list(types.values()), stateful=False)
-        return {name: tf.ensure_shape(value, shapes[name]) for name, value in zip(types, fetched, strict=True)}
+    def fetch_tensors(self, number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """`fetch` in a graph."""
+        shapes = [(self.size, self.columns, side, side, 3) for side in self.scales]
+        types = (tf.float32, tf.int64, *[tf.uint8] * len(shapes))
+        fetched = tf.numpy_function(self.fetch, (number,), types, stateful=False)
+        shapes = [(self.size, self.text_size), (self.size,), *shapes]
+        return tuple(tf.ensure_shape(value, shape) for value, shape in zip(fetched, shapes, strict=True))
 
 
 def training_batches(
     records: Records, config: Config, embeddings: Embeddings | None, start_step: int
 ) -> tf.data.Dataset:
     """Endless global batches from number `start_step` on, as `Batch`."""
-    data, plan = config.data, BatchPlan(records, config, embeddings)
+    plan = BatchPlan(records, config, embeddings)
 
-    def decode(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        images = [
-            load_image(encoded, box, config.judged_scales[-1], dice, data.random_crop, data.random_flip)
-            for encoded, box, dice in zip(*map(tf.unstack, (row["encoded"], row["boxes"], row["dice"])), strict=True)
-        ]
-        return {"images": tf.stack(images), "text": row["text"], "label": row["label"]}
-
-    def assemble(loaded: dict[str, tf.Tensor]) -> Batch:
-        images, text = pyramid(loaded["images"][:, 0], config.judged_scales), loaded["text"]
+    def assemble(text: tf.Tensor, labels: tf.Tensor, *images: tf.Tensor) -> Batch:
+        shown = tuple(scaled(scale[:, 0]) for scale in images)
         if embeddings is None:
-            return Batch(images)
+            return Batch(shown)
         if plan.other:
-            return Batch(images, text, pyramid(loaded["images"][:, 1], config.judged_scales))
-        return Batch(images, text, None, tf.roll(text, -1, axis=0), next_pair_weight(loaded["label"]))
+            return Batch(shown, text, tuple(scaled(scale[:, 1]) for scale in images))
+        return Batch(shown, text, None, tf.roll(text, -1, axis=0), next_pair_weight(labels))
 
     return (
         tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
-        .map(plan.fetch_tensors, num_parallel_calls=2)
-        .unbatch()
-        .map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(plan.size, drop_remainder=True)
+        .map(plan.fetch_tensors, num_parallel_calls=os.cpu_count())
         .map(assemble, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(2)
     )
+
+
+def scaled(images: tf.Tensor) -> tf.Tensor:
+    """uint8 -> [-1, 1]."""
+    return tf.cast(images, tf.float32) / 127.5 - 1.0
 
 
 def next_pair_weight(labels: tf.Tensor) -> tf.Tensor:

@@ -84,6 +84,9 @@ def summary(builder: tfds.core.DatasetBuilder) -> str:
     if counts:
         lines.append(", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()))
     lines += [f"left out: {what}" for what in metadata.get("broken_files", ())]
+    left_out = metadata.get("named_images", 0) - sum(info.num_examples for info in builder.info.splits.values())
+    if left_out > 0:
+        lines.append(f"left out: {left_out} that cannot be used; they were named when they were read")
     return "\n".join(lines)
 
 

@@ -1,9 +1,11 @@
 """Big sets of images without captions: built shard by shard on any Beam runner."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
+from absl import logging
 
 from stackgan_tf.data.captioned import CaptionedImages, Source
 from stackgan_tf.data.photographs import NotAnImage, plain
@@ -17,8 +19,8 @@ class UncaptionedImages(CaptionedImages, skip_registration=True):
 
     CAPTIONED = False
 
-    def parts(self) -> Sequence[Any]:
-        """What the workers are given: each a part of the set, small and picklable.
+    def parts(self) -> Sequence[Sequence[Any]]:
+        """What the workers are given: each a part of the set, as long as it has images, small and picklable.
 
         Raises:
             UserError: the source is not what it should be.
@@ -27,8 +29,9 @@ class UncaptionedImages(CaptionedImages, skip_registration=True):
 
     @staticmethod
     def read(part: Any) -> Iterator[Source]:
-        """The images of a part."""
-        raise NotImplementedError
+        """The images of a part; of a list of files by default."""
+        for file in part:
+            yield Source(file, Path(file))
 
     @staticmethod
     def download_config(beam_options: Sequence[str]) -> tfds.download.DownloadConfig:
@@ -45,29 +48,26 @@ class UncaptionedImages(CaptionedImages, skip_registration=True):
         if self.source_dir is None:
             raise UserError(f"{self.name}: name the folder of the images with --source_dir")
         parts = self.parts()
-        self.info.metadata.update({"source_dir": str(self.source_dir)})
+        self.info.metadata.update({"named_images": sum(map(len, parts)), "source_dir": str(self.source_dir)})
         worker = _Worker(type(self).read, self.skip_broken)
         return {"train": "parts" >> beam.Create(parts) | beam.Reshuffle() | "images" >> beam.FlatMap(worker)}
 
 
 class _Worker:
-    """Reads a part on a worker: examples, and a count of what is broken."""
+    """Reads a part on a worker into examples."""
 
     def __init__(self, read: Any, skip_broken: bool) -> None:
         self.read, self.skip_broken = read, skip_broken
 
     def __call__(self, part: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-        import apache_beam as beam
-
         for source in self.read(part):
             try:
-                image, converted = plain(source.image)
+                image, _ = plain(source.image)
             except NotAnImage as fault:
                 if not self.skip_broken:
                     raise UserError(
                         f"{source.name} cannot be used ({fault}); mend it, or leave such out with --skip_broken"
                     ) from None
-                beam.metrics.Metrics.counter("images", "broken").inc()
+                logging.warning("broken: %s (%s)", source.name, fault)
                 continue
-            beam.metrics.Metrics.counter("images", "converted").inc(int(converted))
             yield source.name, {"image": image, "captions": [], "label": source.label, "name": source.name}

@@ -17,8 +17,8 @@ from stackgan_tf import text
 from stackgan_tf.checkpoint import Checkpoints, latest, variables_by_path
 from stackgan_tf.config import Config, DataConfig, TrainConfig
 from stackgan_tf.data.embeddings import Embeddings
-from stackgan_tf.data.pipeline import WHOLE
-from stackgan_tf.data.preprocess import load_image, pyramid
+from stackgan_tf.data.pipeline import scaled
+from stackgan_tf.data.preprocess import load_image
 from stackgan_tf.data.records import Records
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation.zero_shot import zero_shot_accuracy
@@ -119,32 +119,29 @@ class JointPlan:
         self.size = min(config.batch_size, len(self.members))
 
     def fetch(self, number: int) -> tuple[np.ndarray, ...]:
-        """Encoded images [B], their boxes [B, 4], dice for their crops [B, 3], and what the text network reads."""
+        """Images, uint8 [B, S, S, 3], and what the text network reads [B, ...]."""
         rng = np.random.default_rng((self.config.seed, number))
         classes = rng.choice(len(self.members), self.size, replace=False)
         chosen = [int(rng.choice(self.members[c])) for c in classes]
-        records = self.records.fetch(chosen)
+        records, dice = self.records.fetch(chosen), rng.random((self.size, 3), np.float32)
         captions = [rng.integers(len(record.captions), size=1) for record in records]
         texts = [self.texts.of(*row)[0] for row in zip(chosen, captions, (r.captions for r in records), strict=True)]
-        boxes = np.array([record.box or WHOLE for record in records], np.int32)
-        encoded = np.array([record.image for record in records], object)
-        return encoded, boxes, rng.random((self.size, 3), np.float32), np.stack(texts)
+        side = self.config.side
+        images = [load_image(r.image, r.box, side, row, True, True) for r, row in zip(records, dice, strict=True)]
+        return np.stack(images), np.stack(texts)
 
-    def batches(self, start_step: int, text_shape: tuple[int, ...], text_type: tf.DType) -> tf.data.Dataset:
+    def batches(self, start_step: int) -> tf.data.Dataset:
         """Endless batches from number `start_step` on: images [B, S, S, 3] in [-1, 1] and texts."""
-        shapes = ((self.size,), (self.size, 4), (self.size, 3), (self.size, *text_shape))
+        example = self.fetch(start_step)
 
-        def fetch(number: tf.Tensor) -> list[tf.Tensor]:
-            types = (tf.string, tf.int32, tf.float32, text_type)
+        def fetch(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            types = [tf.as_dtype(array.dtype) for array in example]
             fetched = tf.numpy_function(self.fetch, (number,), types, stateful=False)
-            return [tf.ensure_shape(value, shape) for value, shape in zip(fetched, shapes, strict=True)]
-
-        def decode(encoded: tf.Tensor, boxes: tf.Tensor, dice: tf.Tensor, texts: tf.Tensor) -> tuple:
-            return _images(encoded, boxes, dice, self.config.side, random=True), texts
+            images, texts = (tf.ensure_shape(v, array.shape) for v, array in zip(fetched, example, strict=True))
+            return scaled(images), texts
 
         numbers = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
-        loaded = numbers.map(lambda number: tuple(fetch(number)), num_parallel_calls=2)
-        return loaded.map(decode, num_parallel_calls=2).prefetch(4)
+        return numbers.map(fetch, num_parallel_calls=2).prefetch(4)
 
 
 class ZeroShot(Callback):
@@ -161,10 +158,8 @@ class ZeroShot(Callback):
         for start in range(0, len(self.records), EVALUATED):
             numbers = range(start, min(start + EVALUATED, len(self.records)))
             records = self.records.fetch(numbers)
-            encoded = tf.constant([record.image for record in records])
-            boxes = tf.constant([record.box or WHOLE for record in records], tf.int32)
-            dice = tf.fill((len(records), 3), 0.5)
-            images.append(self.state.image(_images(encoded, boxes, dice, self.side, random=False)))
+            shown = [load_image(r.image, r.box, self.side, np.zeros(3), False, False) for r in records]
+            images.append(self.state.image(scaled(np.stack(shown))))
             for number, record in zip(numbers, records, strict=True):
                 texts.append(self.texts.of(number, np.arange(len(record.captions)), record.captions))
                 text_labels.append(np.full(len(record.captions), record.label))
@@ -194,8 +189,7 @@ def train_text_encoder(config: JointConfig, builder: tfds.core.DatasetBuilder, f
     train, test = Records(builder, "train"), Records(builder, "test")
     texts, test_texts = Texts(train, config), Texts(test, config)
     plan = JointPlan(train, texts, config)
-    example = plan.fetch(0)[-1]
-    state = JointState(config, example.shape[1:])
+    state = JointState(config, plan.fetch(0)[1].shape[1:])
     checkpoints = Checkpoints(folder, state.parts(), keep=1)
     if latest(folder):
         checkpoints.restore()
@@ -205,7 +199,7 @@ def train_text_encoder(config: JointConfig, builder: tfds.core.DatasetBuilder, f
     loop = TrainConfig(steps=config.steps, batch_size=plan.size, sample_every_steps=1000, log_every_steps=20)
     metrics = MetricsFile(folder / "metrics.jsonl", start)
     judge = ZeroShot(state, test, test_texts, config, metrics)
-    batches = plan.batches(start, example.shape[1:], tf.as_dtype(example.dtype))
+    batches = plan.batches(start)
     callbacks = [ProgressBar(start, Config(train=loop)), metrics, judge]
     if not run_loop(state, state, iter(batches), loop, checkpoints, callbacks):
         return None
@@ -213,10 +207,3 @@ def train_text_encoder(config: JointConfig, builder: tfds.core.DatasetBuilder, f
         with whole(folder / file) as made:
             network.save_weights(made)
     return judge.accuracy()
-
-
-def _images(encoded: tf.Tensor, boxes: tf.Tensor, dice: tf.Tensor, side: int, random: bool) -> tf.Tensor:
-    """[B] encoded images -> [B, side, side, 3] in [-1, 1], cropped to their boxes."""
-    count = encoded.shape[0]
-    loaded = [load_image(encoded[i], boxes[i], side, dice[i], random, random) for i in range(count)]
-    return pyramid(tf.stack(loaded), (side,))[0]

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from stackgan_tf.data.embeddings import Embeddings
-from stackgan_tf.data.prepare import prepare
+from stackgan_tf.data.prepare import prepare, summary
 from stackgan_tf.data.records import Records
 from stackgan_tf.errors import UserError
 from stackgan_tf.text.hashing import Encoder
@@ -68,7 +68,8 @@ def test_a_broken_image_is_named_and_left_out_only_when_asked(tmp_path):
         prepare("lsun_church", tmp_path / "data", tmp_path / "lsun")
     assert "\n" not in str(error.value)
     builder = prepare("lsun_church", tmp_path / "data", tmp_path / "lsun", skip_broken=True)
-    assert len(Records(builder, "train")) == 2
+    assert len(Records(builder, "train")) == 2 and "3 named images" in summary(builder)
+    assert "left out: 1 that cannot be used" in summary(builder)
 
 
 @pytest.mark.parametrize(
