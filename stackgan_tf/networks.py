@@ -51,6 +51,8 @@ def build_generator(config: Config, precision: str = "float32") -> keras.Model:
         )
     inputs = {name: np.zeros((1, size), np.float32) for name, size in generator.noise_sizes.items()}
     if m.conditional:
+        if not config.data.text_size:
+            raise ValueError("data.text_size=0: ask the text encoder first (text.resolved)")
         inputs["text_embedding"] = np.zeros((1, config.data.text_size), np.float32)
     generator(**inputs)
     return generator

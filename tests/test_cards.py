@@ -107,7 +107,8 @@ def test_without_ca_the_condition_is_the_mean(model):
 def test_all_branches_of_one_size_draw_at_that_size():
     from stackgan_tf import networks
 
-    config = configs.from_dict({"model": {"base_size": 8, "gf": 16, "same_size": True, "noise_size": 4}})
+    model = {"base_size": 8, "gf": 16, "same_size": True, "noise_size": 4}
+    config = configs.from_dict({"model": model, "data": {"text_size": 4}})
     generator = networks.build_generator(config)
     assert config.scales == (32, 32, 32)
     widths = [to_image.conv.kernel.shape[2] for to_image in generator.to_images]

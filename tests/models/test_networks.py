@@ -139,7 +139,7 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("family", PUBLISHED)
 def test_full_size_parameter_counts(family):
-    config = configs.from_dict({"model": {"family": family}})
+    config = configs.from_dict({"model": {"family": family}, "data": {"text_size": 1024}})
     with tf.Graph().as_default():
         counts = dict(networks.parameter_counts(networks.build(config)))
     assert {name: counts[name] for name in PUBLISHED[family]} == PUBLISHED[family]
