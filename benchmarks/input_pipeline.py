@@ -34,9 +34,9 @@ flags.DEFINE_integer("rounds", 5, "Measurements, of which the median counts.")
 
 def main(_: list[str]) -> None:
     """Prints a line for each part."""
-    config = text.resolved(cards.build(cards.find(FLAGS.dataset, "v2").values))
+    config, encoder = text.resolved(cards.build(cards.find(FLAGS.dataset, "v2").values))
     records = Records(prepare(FLAGS.dataset, Path(FLAGS.data_dir)), "train")
-    embeddings = Embeddings(records, text.load(config.data))
+    embeddings = Embeddings(records, encoder)
     plan = BatchPlan(records, config, embeddings)
     size = config.train.batch_size
     numbers = iter(range(10**9))

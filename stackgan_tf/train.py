@@ -62,7 +62,7 @@ def main() -> int:
     from stackgan_tf import text
 
     run_dir = Path(FLAGS.run_dir or f"runs/{card.name}").expanduser()
-    config = text.resolved(config, run_dir)
+    config, encoder = text.resolved(config, run_dir)
     if FLAGS.dry_run:
         return _dry_run(config)
     from stackgan_tf.data.prepare import prepare
@@ -72,7 +72,7 @@ def main() -> int:
     check(config, run_dir, FLAGS.resume)
     source_dir = Path(FLAGS.source_dir) if FLAGS.source_dir else None
     builder = prepare(config.data.dataset, Path(FLAGS.data_dir), source_dir, FLAGS.skip_broken)
-    if not train(config, builder, run_dir, FLAGS.resume):
+    if not train(config, encoder, builder, run_dir, FLAGS.resume):
         sys.stderr.write(f"interrupted and saved; the same command goes on ({run_dir})\n")
         return 130
     return 0

@@ -42,6 +42,8 @@ def test_images_without_captions_train_without_text(mine):
     flags = ["--dataset=folder", "--source_dir=mine", "--data_dir=data", *SMALL]
     assert "has images without captions; train without text" in refused(run("train", *flags, cwd=mine))
     assert not (mine / "runs").exists()
+    encoder = run("train_text_encoder", *flags[:3], "--steps=2", "--out=encoder", cwd=mine)
+    assert "has images without captions" in refused(encoder) and not (mine / "encoder").exists()
     result = run("train", *flags, "--model=v2_unconditional", cwd=mine)
     assert result.returncode == 0, result.stderr
 
@@ -94,6 +96,7 @@ def test_a_text_encoder_is_trained_and_travels_with_the_run(mine, shapes_data_di
     chosen = ["--set=data.text_encoder=char_cnn_rnn", "--set=data.text_path=encoder"]
     result = run("train", "--dataset=folder", "--source_dir=mine", "--data_dir=data", *SMALL, *chosen, cwd=mine)
     assert result.returncode == 0, result.stderr
+    assert not (mine / "runs/folder_v2/text_encoder/checkpoints").exists(), "the weights alone"
     (mine / "encoder").rename(mine / "elsewhere")
     drawn = run("sample", "--run_dir=runs/folder_v2", "--text=a rose", cwd=mine)
     assert drawn.returncode == 0, drawn.stderr

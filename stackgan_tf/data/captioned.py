@@ -1,7 +1,7 @@
 """What every builder shares: the features, the care for files that people made, and what was done about them."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,18 +103,23 @@ class CaptionedImages(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self.info.metadata.update(counts | {"broken_files": broken, "source_dir": str(self.source_dir)})
         return good
 
-    def each_has_images(self, splits: Mapping[str, Sequence[Source]], held_out: Iterable[int]) -> None:
-        """Whether no split is empty.
+    def split_by_class(self, sources: Sequence[Source], held_out: Collection[int]) -> dict[str, Any]:
+        """The examples to train with, and those of the classes held out to test.
 
         Raises:
-            UserError: one is.
+            UserError: one of the two has none.
         """
+        splits = {
+            "train": [source for source in sources if source.label not in held_out],
+            "test": [source for source in sources if source.label in held_out],
+        }
         for split, members in splits.items():
             if not members:
                 raise UserError(
                     f"{self.source_dir}: has no image for the {split} split; the test classes are "
                     f"{', '.join(self.CLASSES[label] for label in sorted(held_out))}, all others are for training"
                 )
+        return {split: self._generate_examples(members) for split, members in splits.items()}
 
     def _examined(self, source: Source) -> tuple[str, Counter]:
         """What is wrong with a source ("" when nothing is), and what is worth counting."""

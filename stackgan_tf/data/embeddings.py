@@ -26,8 +26,7 @@ class Embeddings:
     """
 
     def __init__(self, records: Records, encoder: TextEncoder) -> None:
-        if not records.index.caption_counts.all():
-            raise UserError(f"{records.folder}: has images without captions; train without text (v2_unconditional)")
+        records.require_captions()
         self.first = np.concatenate([[0], np.cumsum(records.index.caption_counts)])  # row of a record's first caption
         key = hashlib.sha256(f"{encoder.fingerprint()}/{records.index.digest}".encode()).hexdigest()[:16]
         self.file = records.folder / "embeddings" / f"{encoder.name}-{key}" / f"{records.split}.npy"

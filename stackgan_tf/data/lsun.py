@@ -6,6 +6,7 @@ Source: Yu et al., arXiv 1506.03365. The values of the LMDB are encoded images (
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from stackgan_tf.data.captioned import Source
@@ -56,8 +57,7 @@ class Lsun(UncaptionedImages, skip_registration=True):
 
 def stretches(path: Path) -> list[Stretch]:
     """The whole of an LMDB in parts; only its keys are read."""
-    import lmdb
-
+    lmdb = _lmdb()
     try:
         with _opened(str(path)) as environment, environment.begin() as transaction:
             keys = transaction.cursor().iternext(keys=True, values=False)
@@ -72,7 +72,13 @@ def stretches(path: Path) -> list[Stretch]:
     return [Stretch(str(path), first, min(PART, count - i * PART)) for i, first in enumerate(firsts)]
 
 
-def _opened(path: str) -> Any:
-    import lmdb
+def _lmdb() -> ModuleType:
+    try:
+        import lmdb
+    except ImportError:
+        raise UserError('lmdb is not installed; pip install "stackgan_tf[beam]" brings it') from None
+    return lmdb
 
-    return lmdb.open(path, readonly=True, lock=False, readahead=False, max_readers=128)
+
+def _opened(path: str) -> Any:
+    return _lmdb().open(path, readonly=True, lock=False, readahead=False, max_readers=128)

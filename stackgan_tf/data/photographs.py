@@ -1,4 +1,4 @@
-"""Image files as people have them, made such that TensorFlow decodes what a viewer shows."""
+"""Image files as people have them, made such that every decoder gives what a viewer shows."""
 
 import io
 from pathlib import Path
@@ -16,7 +16,7 @@ class NotAnImage(Exception):
 
 
 def plain(image: Path | bytes) -> tuple[bytes, bool]:
-    """The bytes of an image that TensorFlow decodes as it is meant, and whether they had to be made.
+    """The bytes of an image that every decoder reads as it is meant, and whether they had to be made.
 
     A grey or RGB, 8-bit, upright JPEG or PNG is left as it is. Everything else that Pillow reads is converted: turned
     upright as its EXIF data say, CMYK and palettes to RGB, 16 bits to 8, what is transparent to white, an animation to

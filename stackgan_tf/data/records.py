@@ -61,6 +61,15 @@ class Records:
     def __len__(self) -> int:
         return len(self._source)
 
+    def require_captions(self) -> None:
+        """Whether every image has a caption.
+
+        Raises:
+            UserError: one has none.
+        """
+        if not self.index.caption_counts.all():
+            raise UserError(f"{self.folder}: has images without captions; train without text (v2_unconditional)")
+
     def fetch(self, indices: Sequence[int]) -> list[Record]:
         """The records of these numbers."""
         return [_record(fields) for fields in self._source.__getitems__([int(i) for i in indices])]

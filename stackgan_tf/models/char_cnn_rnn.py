@@ -9,7 +9,6 @@ from stackgan_tf.models.network import Network
 from stackgan_tf.structs import Tensor
 
 ALPHABET_SIZE = 70
-POSITIONS = 201  # characters of a sentence that count
 
 
 class CharCnnRnn(Network):

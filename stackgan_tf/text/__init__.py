@@ -61,13 +61,15 @@ def load(data: DataConfig, run_dir: Path | None = None) -> TextEncoder:
     return importlib.import_module(f"{__name__}.{data.text_encoder}").Encoder(data.text_size, path)
 
 
-def resolved(config: Config, run_dir: Path | None = None) -> Config:
-    """The configuration with the size of the embeddings in it, which the encoder knows.
+def resolved(config: Config, run_dir: Path | None = None) -> tuple[Config, TextEncoder | None]:
+    """The configuration with the size of the embeddings in it, which the encoder knows, and the encoder.
+
+    None is the encoder of a model without text.
 
     Raises:
         UserError: as `load`.
     """
     if not config.model.conditional:
-        return config
-    size = load(config.data, run_dir).size
-    return dataclasses.replace(config, data=dataclasses.replace(config.data, text_size=size))
+        return config, None
+    encoder = load(config.data, run_dir)
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, text_size=encoder.size)), encoder

@@ -1,6 +1,7 @@
 """Embeddings that somebody computed: a table in a file."""
 
 import hashlib
+import zipfile
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -95,7 +96,7 @@ def _read(path: Path) -> Table:
         stored = np.load(path, allow_pickle=False)
         fields = dict(stored) if hasattr(stored, "files") else {"embeddings": stored}
         embeddings = fields["embeddings"].astype(np.float32)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"data.text_path={path}: is no table of embeddings ({error})") from None
     if "sentences" in fields and embeddings.ndim == 2 and len(fields["sentences"]) == len(embeddings):
         return Table(embeddings, {str(s): i for i, s in enumerate(fields["sentences"])}, 0)

@@ -14,6 +14,7 @@ import tensorflow_datasets as tfds
 import stackgan_tf
 from stackgan_tf import config as configs
 from stackgan_tf import text
+from stackgan_tf.checkpoint import FOLDER as CHECKPOINTS
 from stackgan_tf.checkpoint import Checkpoints
 from stackgan_tf.config import Config
 from stackgan_tf.data.embeddings import Embeddings
@@ -34,8 +35,13 @@ from stackgan_tf.training.step import TrainStep
 SAMPLE_COUNT = 12
 
 
-def train(config: Config, builder: tfds.core.DatasetBuilder, run_dir: Path, resume: str) -> bool:
+def train(
+    config: Config, encoder: text.TextEncoder | None, builder: tfds.core.DatasetBuilder, run_dir: Path, resume: str
+) -> bool:
     """Trains, or goes on; leaves everything in `run_dir`.
+
+    Args:
+        encoder: the configuration's; None without text.
 
     Returns:
         Whether the run reached its end; False when it was interrupted (it is saved then).
@@ -50,9 +56,8 @@ def train(config: Config, builder: tfds.core.DatasetBuilder, run_dir: Path, resu
         raise UserError(
             f"train.batch_size={config.train.batch_size}: the training split has {len(records)} images only"
         )
-    encoder, test, embeddings = None, None, None
-    if config.model.conditional:
-        encoder = text.load(config.data, run_dir)
+    test, embeddings = None, None
+    if encoder:
         embeddings, test = Embeddings(records, encoder), Records(builder, "test")
     state = TrainState(config, strategy, steps_per_epoch=len(records) // config.train.batch_size)
     checkpoints = Checkpoints(run_dir, state.parts(), config.train.keep_checkpoints)
@@ -69,9 +74,8 @@ def train(config: Config, builder: tfds.core.DatasetBuilder, run_dir: Path, resu
     except OSError as error:
         raise UserError(f"--run_dir={run_dir}: cannot be made ({error.strerror})") from None
     write_whole(run_dir / "config.yaml", configs.dump(config))
-    if encoder and encoder.weights and not (run_dir / text.FOLDER).is_dir():
-        with whole(run_dir / text.FOLDER) as made:
-            shutil.copytree(encoder.weights, made)
+    if encoder and encoder.weights:
+        _carry(encoder.weights, run_dir / text.FOLDER)
     write_whole(run_dir / "environment.json", json.dumps(environment(strategy), indent=2) + "\n")
     artist = TextToImage(config, state.average, encoder)
     captions = test.told(SAMPLE_COUNT)[1] if test else [""] * SAMPLE_COUNT
@@ -86,6 +90,17 @@ def train(config: Config, builder: tfds.core.DatasetBuilder, run_dir: Path, resu
         metrics_file.append({"step": config.train.steps, "held_out_accuracy": scores})
         sys.stdout.write(table(scores))
     return finished
+
+
+def _carry(weights: Path, folder: Path) -> None:
+    """A copy of a text encoder's weights, without what its training needs to go on."""
+    if folder.is_dir():
+        return
+    try:
+        with whole(folder) as made:
+            shutil.copytree(weights, made, ignore=shutil.ignore_patterns(CHECKPOINTS))
+    except OSError as error:  # of copytree: a list of what failed
+        raise UserError(f"{folder}: the text encoder cannot be copied from {weights} ({error})") from None
 
 
 def environment(strategy: tf.distribute.Strategy) -> dict:

@@ -96,7 +96,8 @@ class Texts:
     """The captions of a split as the text network reads them."""
 
     def __init__(self, records: Records, config: JointConfig) -> None:
-        self.records, self.embeddings = records, None
+        records.require_captions()
+        self.embeddings = None
         if config.encoder != CHAR_CNN_RNN:
             data = DataConfig(text_encoder=config.encoder, text_path=config.text_path)
             self.embeddings = Embeddings(records, text.load(data))
@@ -151,6 +152,7 @@ class ZeroShot(Callback):
         self, state: JointState, records: Records, texts: Texts, config: JointConfig, file: MetricsFile
     ) -> None:
         self.state, self.records, self.texts, self.side, self.file = state, records, texts, config.side, file
+        self.latest: float | None = None
 
     def accuracy(self) -> float:
         """The share of test images whose class has the best matching captions."""
@@ -169,7 +171,8 @@ class ZeroShot(Callback):
         return zero_shot_accuracy(np.concatenate(images), self.records.labels, np.concatenate(embedded), labels)
 
     def on_sample(self, step: int) -> None:
-        self.file.append({"step": step, "zero_shot_accuracy": self.accuracy()})
+        self.latest = self.accuracy()
+        self.file.append({"step": step, "zero_shot_accuracy": self.latest})
 
 
 def train_text_encoder(config: JointConfig, builder: tfds.core.DatasetBuilder, folder: Path) -> float | None:
@@ -186,9 +189,9 @@ def train_text_encoder(config: JointConfig, builder: tfds.core.DatasetBuilder, f
         raise UserError(f"--out={folder}: holds an encoder of another configuration; name another folder")
     if folder.exists() and not (folder / CONFIG).is_file() and any(folder.iterdir()):
         raise UserError(f"--out={folder}: holds other files; name a new or empty folder")
-    train, test = Records(builder, "train"), Records(builder, "test")
-    texts, test_texts = Texts(train, config), Texts(test, config)
-    plan = JointPlan(train, texts, config)
+    train = Records(builder, "train")
+    plan = JointPlan(train, Texts(train, config), config)
+    test = Records(builder, "test")
     state = JointState(config, plan.fetch(0)[1].shape[1:])
     checkpoints = Checkpoints(folder, state.parts(), keep=1)
     if latest(folder):
@@ -198,7 +201,7 @@ def train_text_encoder(config: JointConfig, builder: tfds.core.DatasetBuilder, f
     start = int(state.step.numpy())
     loop = TrainConfig(steps=config.steps, batch_size=plan.size, sample_every_steps=1000, log_every_steps=20)
     metrics = MetricsFile(folder / "metrics.jsonl", start)
-    judge = ZeroShot(state, test, test_texts, config, metrics)
+    judge = ZeroShot(state, test, Texts(test, config), config, metrics)
     batches = plan.batches(start)
     callbacks = [ProgressBar(start, Config(train=loop)), metrics, judge]
     if not run_loop(state, state, iter(batches), loop, checkpoints, callbacks):
@@ -206,4 +209,4 @@ def train_text_encoder(config: JointConfig, builder: tfds.core.DatasetBuilder, f
     for network, file in ((state.text, WEIGHTS), (state.image, IMAGE_WEIGHTS)):
         with whole(folder / file) as made:
             network.save_weights(made)
-    return judge.accuracy()
+    return judge.accuracy() if judge.latest is None else judge.latest  # None: there was nothing left to do

@@ -94,6 +94,10 @@ def test_missing_and_wrong(tmp_path):
         Encoder()
     with pytest.raises(UserError, match="nowhere.npz: is no table of embeddings"):
         Encoder(path=str(tmp_path / "nowhere.npz"))
+    by_image(tmp_path, "npz")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "t.npz").read_bytes()[:300])
+    with pytest.raises(UserError, match="cut.npz: is no table of embeddings"):
+        Encoder(path=str(tmp_path / "cut.npz"))
     with pytest.raises(UserError, match="data.text_size=5: .* has embeddings of 4"):
         Encoder(5, str(by_image(tmp_path, "npz")))
     (tmp_path / "empty").mkdir()

@@ -64,12 +64,7 @@ class Cub(CaptionedImages):
             raise UserError(f"{images}: holds none of the images that images.txt names")
         sources = self.checked(found, missing_images=len(named) - len(found))
         held_out = {number - 1 for number in TEST_CLASSES}
-        splits = {
-            "train": [source for source in sources if source.label not in held_out],
-            "test": [source for source in sources if source.label in held_out],
-        }
-        self.each_has_images(splits, held_out)
-        return {split: self._generate_examples(members) for split, members in splits.items()}
+        return self.split_by_class(sources, held_out)
 
 
 def square_around(box: list[float], width: int, height: int) -> Box:

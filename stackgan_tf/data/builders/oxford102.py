@@ -70,12 +70,7 @@ class Oxford102(CaptionedImages):
         if not found:
             raise UserError(f"{jpg}: holds none of the images image_00001.jpg ... that setid.mat names")
         sources = self.checked(found, missing_images=len(named) - len(found))
-        splits = {
-            "train": [source for source in sources if source.label not in held_out],
-            "test": [source for source in sources if source.label in held_out],
-        }
-        self.each_has_images(splits, held_out)
-        return {split: self._generate_examples(members) for split, members in splits.items()}
+        return self.split_by_class(sources, held_out)
 
     def _published(self) -> list[Source]:
         """All images that the two lists of the data set name."""
