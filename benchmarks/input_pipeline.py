@@ -28,7 +28,7 @@ AHEAD = 8  # batches that may be ready before they are asked for: not counted
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", "~/tensorflow_datasets", "Where the prepared data set is.")
 flags.DEFINE_string("dataset", "oxford102", "A data set with captions.")
-flags.DEFINE_integer("batches", 12, "Batches of each measurement.")
+flags.DEFINE_integer("batches", 50, "Batches of each measurement.")
 flags.DEFINE_integer("rounds", 5, "Measurements, of which the median counts.")
 
 

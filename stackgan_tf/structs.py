@@ -35,7 +35,7 @@ class Batch(NamedTuple):
     the same.
     """
 
-    images: tuple[Tensor, ...]  # [B, S, S, 3] each, the same crop at every scale
+    images: tuple[Tensor, ...]  # [B, S, S, 3] each, the same crop at every scale; uint8 until the step, to travel light
     text_embedding: Tensor | None = None  # [B, T]
     mismatched_images: tuple[Tensor, ...] | None = None  # as `images`
     mismatched_text_embedding: Tensor | None = None  # [B, T]; row i is row i + 1 of `text_embedding`

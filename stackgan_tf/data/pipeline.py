@@ -100,11 +100,11 @@ def training_batches(
     plan = BatchPlan(records, config, embeddings)
 
     def assemble(text: tf.Tensor, labels: tf.Tensor, *images: tf.Tensor) -> Batch:
-        shown = tuple(scaled(scale[:, 0]) for scale in images)
+        shown = tuple(scale[:, 0] for scale in images)
         if embeddings is None:
             return Batch(shown)
         if plan.other:
-            return Batch(shown, text, tuple(scaled(scale[:, 1]) for scale in images))
+            return Batch(shown, text, tuple(scale[:, 1] for scale in images))
         return Batch(shown, text, None, tf.roll(text, -1, axis=0), next_pair_weight(labels))
 
     return (
@@ -113,11 +113,6 @@ def training_batches(
         .map(assemble, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(2)
     )
-
-
-def scaled(images: tf.Tensor) -> tf.Tensor:
-    """uint8 -> [-1, 1]."""
-    return tf.cast(images, tf.float32) / 127.5 - 1.0
 
 
 def next_pair_weight(labels: tf.Tensor) -> tf.Tensor:

@@ -4,6 +4,7 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
 from stackgan_tf.data.captioned import Box
@@ -17,7 +18,8 @@ def load_image(
 ) -> Image.Image:
     """Decodes, resizes the short side to `side` * 76 / 64, crops at random to a square, mirrors half of them.
 
-    Resizing and cropping are one: only the pixels that remain are made.
+    Resizing and cropping are one: only the pixels that remain are made. A JPEG of more than twice the size needed is
+    decoded at a half, a quarter or an eighth, which is many times faster.
 
     Args:
         encoded: JPEG or PNG bytes.
@@ -36,11 +38,24 @@ def load_image(
     kept = side * scale
     down, across = dice[:2] if random_crop else (0.5, 0.5)
     top, left = top + down * (height - kept), left + across * (width - kept)
-    image = image.convert("RGB").resize((side, side), FILTER, (left, top, left + kept, top + kept))
+    stored_width = image.width
+    drafted = image.draft(None, (int(image.width / scale), int(image.height / scale)))
+    zoom = drafted[1][2] / stored_width if drafted else 1  # decoded pixels a stored one
+    square = np.multiply((left, top, left + kept, top + kept), zoom)
+    image = image.resize((side, side), FILTER, tuple(np.minimum(square, 2 * image.size)))
+    image = image if image.mode == "RGB" else image.convert("RGB")
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if random_flip and dice[2] < 0.5 else image
 
 
 def pyramid(image: Image.Image, scales: Sequence[int]) -> list[np.ndarray]:
-    """The same picture at every scale: [S, S] -> uint8 [s, s, 3] for each s of `scales`."""
-    resized = (image if scale == image.width else image.resize((scale, scale), FILTER) for scale in scales)
-    return [np.asarray(image) for image in resized]
+    """The same picture at every scale: [S, S] -> uint8 [s, s, 3] for each s of `scales`, which divide S.
+
+    Deviation: the released code resizes with overlapping triangles, which is five times slower; here a pixel is the
+    mean of those that it stands for.
+    """
+    return [np.asarray(image if scale == image.width else image.reduce(image.width // scale)) for scale in scales]
+
+
+def scaled(images: tf.Tensor) -> tf.Tensor:
+    """uint8 -> float32 in [-1, 1]; what is float32 is so already."""
+    return tf.cast(images, tf.float32) / 127.5 - 1.0 if images.dtype == tf.uint8 else images

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from stackgan_tf import objectives
 from stackgan_tf.config import Config
+from stackgan_tf.data.preprocess import scaled
 from stackgan_tf.structs import Batch, GeneratorOutputs, Logits
 from stackgan_tf.training.distribution import replica_rows
 from stackgan_tf.training.ema import update_average
@@ -50,6 +51,10 @@ class TrainStep:
 
     def _replica_step(self, batch: Batch, noise: dict[str, tf.Tensor]) -> Metrics:
         generator, discriminators = self.state.generator, self.state.discriminators
+        batch = batch._replace(
+            images=tuple(map(scaled, batch.images)),
+            mismatched_images=batch.mismatched_images and tuple(map(scaled, batch.mismatched_images)),
+        )
         noise = {name: value[replica_rows(self.batch_size)] for name, value in noise.items()}
         text = {} if batch.text_embedding is None else {"text_embedding": batch.text_embedding}
         variables = generator.trainable_variables

@@ -17,8 +17,7 @@ from stackgan_tf import text
 from stackgan_tf.checkpoint import Checkpoints, latest, variables_by_path
 from stackgan_tf.config import Config, DataConfig, TrainConfig
 from stackgan_tf.data.embeddings import Embeddings
-from stackgan_tf.data.pipeline import scaled
-from stackgan_tf.data.preprocess import load_image
+from stackgan_tf.data.preprocess import load_image, scaled
 from stackgan_tf.data.records import Records
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation.zero_shot import zero_shot_accuracy
