@@ -24,7 +24,7 @@ ALLOWED = {
     "objectives": {"config", "losses", "models", "structs"},
     "legacy": {"errors"},
     "text": {"config", "errors", "legacy", "models", "structs"},
-    "data": {"config", "errors", "files", "structs", "text"},
+    "data": {"config", "errors", "files", "legacy", "structs", "text"},
     "grids": set(),
     "checkpoint": {"errors"},
     "generation": {"cards", "checkpoint", "config", "errors", "networks", "text"},

@@ -1,6 +1,6 @@
 """What every builder shares: the features, the care for files that people made, and what was done about them."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 from tqdm import tqdm
 
+from stackgan_tf import legacy
 from stackgan_tf.data.photographs import NotAnImage, plain
 from stackgan_tf.errors import UserError
 
@@ -154,6 +155,29 @@ def existing(path: Path, what: str) -> Path:
     if path.is_dir() and not any(path.iterdir()):
         raise UserError(f"{path}: the folder is empty; {what}")
     return path
+
+
+def published_captions(folder: Path, names: Sequence[str]) -> list[Path | tuple[str, ...]]:
+    """The captions of images, `<class>/<image>`, as Reed et al. published them: in `<class>/<image>.txt`.
+
+    Where a class has no folder, those of its `<class>.t7`, which tells of all its images in the order of their names.
+
+    Raises:
+        UserError: a .t7 cannot be read or is of another number of images.
+    """
+    members = defaultdict(list)
+    for name in sorted(names):
+        members[name.rpartition("/")[0]].append(name)
+    captions = {name: folder / f"{name}.txt" for name in names}
+    for kind, images in members.items():
+        table = folder / f"{kind}.t7"
+        if (folder / kind).is_dir() or not table.is_file():
+            continue
+        told = legacy.t7_captions(table)
+        if len(told) != len(images):
+            raise UserError(f"{table}: is of {len(told)} images; the lists name {len(images)} of its class")
+        captions |= {name: tuple(filter(None, lines)) for name, lines in zip(images, told, strict=True)}
+    return list(captions.values())
 
 
 def lines_of(text: bytes) -> tuple[list[str], bool]:

@@ -1,5 +1,8 @@
 """The birds: the published layout, boxes and split."""
 
+import io
+import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +50,31 @@ def test_classes_boxes_and_captions(source, tmp_path):
     assert record.captions == ("bird 1", "a bird") and record.label == 1
     assert record.box == (7, 15, 18, 18), "half a side of 9 = 0.75 * 12 around (24, 16)"
     assert builder.info.metadata["missing_images"] == 1
+
+
+def test_the_pickles_of_the_released_code_in_place_of_the_photographs(source, tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = {name: rng.integers(0, 255, (304, 304, 3), dtype=np.uint8) for name in NAMES}
+    shutil.rmtree(source / "CUB_200_2011")
+    for split, names in {"train": NAMES[1:3], "test": [NAMES[0], NAMES[3]]}.items():
+        pickles = {
+            "filenames": names,
+            "class_info": [int(name[:3]) for name in names],
+            "304images": [pixels[name] for name in names],
+        }
+        (source / split).mkdir()
+        for name, value in pickles.items():
+            (source / f"{split}/{name}.pickle").write_bytes(pickle.dumps(value, protocol=2))
+    builder = prepare("cub", tmp_path / "data", source)
+    train, test = Records(builder, "train"), Records(builder, "test")
+    records = [*train.fetch(range(2)), *test.fetch(range(2))]
+    assert sorted(r.name for r in records) == NAMES and set(train.labels) == {1} and set(test.labels) == {0, 3}
+    for record in records:
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(record.image))), pixels[record.name])
+        assert record.box == (0, 0, 304, 304) and record.captions == (f"bird {NAMES.index(record.name)}", "a bird")
+    (source / "test/304images.pickle").unlink()
+    with pytest.raises(UserError, match="304images.pickle: no such file; it belongs to the pickles"):
+        prepare("cub", tmp_path / "data2", source)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from stackgan_tf.data.builders import oxford102
 from stackgan_tf.data.prepare import prepare
 from stackgan_tf.data.records import Records
 from stackgan_tf.errors import UserError
+from tests.test_legacy import encoded, t7
 
 REAL = Path(os.environ.get("OXFORD102_DIR", "nowhere"))
 LABELS = [1, 5, 5, 2, 100, 102, 1, 3]  # of images 1 to 8; classes 5 and 100 are test classes
@@ -52,6 +54,25 @@ def test_reeds_class_list_is_used_where_it_is(source, tmp_path):
     (source / "testclasses.txt").write_text("class_00001\nclass_00102\n")
     test = Records(prepare("oxford102", tmp_path / "data", source), "test")
     assert sorted(test.labels + 1) == [1, 1, 102]
+
+
+def test_captions_as_torch_files_where_a_class_has_no_folder(source, tmp_path):
+    """Of every image that the lists name, whether it is there or not."""
+    for label, numbers in {1: (1, 7), 5: (2, 3)}.items():
+        folder = source / f"text_c10/class_{label:05d}"
+        lines = [(folder / f"image_{n:05d}.txt").read_text().splitlines() for n in numbers]
+        folder.with_name(f"{folder.name}.t7").write_bytes(t7(encoded(lines, 201)))
+        if label == 1:
+            shutil.rmtree(folder)
+            (source / "jpg/image_00001.jpg").unlink()
+        else:
+            folder.with_name(f"{folder.name}.t7").write_bytes(b"not read: the text files are there")
+    train = Records(prepare("oxford102", tmp_path / "data", source), "train")
+    (record,) = [r for r in train.fetch(range(3)) if r.name == "image_00007"]
+    assert record.captions == ("flower number 7", "it is of class 1")
+    (source / "text_c10/class_00001.t7").write_bytes(t7(encoded([["a", "b"]])))
+    with pytest.raises(UserError, match="class_00001.t7: is of 1 images; the lists name 2 of its class"):
+        prepare("oxford102", tmp_path / "data2", source)
 
 
 def test_prepared_once(source, tmp_path, monkeypatch):

@@ -10,13 +10,14 @@ import numpy as np
 import scipy.io
 import tensorflow_datasets as tfds
 
-from stackgan_tf.data.captioned import CaptionedImages, Source, existing
+from stackgan_tf.data.captioned import CaptionedImages, Source, existing, published_captions
 from stackgan_tf.errors import UserError
 
 CLASS_COUNT = 102
 CAPTIONS_WANTED = (
     "the captions of Reed et al. (CVPR 2016, text_c10 of the flowers, 'cvpr2016_flowers' on the page of "
-    "github.com/reedscott/cvpr2016) must lie there as text_c10/class_00001/image_06734.txt ..., one caption a line"
+    "github.com/reedscot/cvpr2016) must lie there as text_c10/class_00001/image_06734.txt ..., one caption a line, or "
+    "as text_c10/class_00001.t7 ..."
 )
 
 
@@ -66,6 +67,8 @@ class Oxford102(CaptionedImages):
         if not may_download:
             existing(jpg, "the photographs must lie there; without --source_dir they are downloaded")
         named = self._published() if jpg.exists() else self._downloaded()
+        told = published_captions(self.source_dir / "text_c10", [f"{self.CLASSES[s.label]}/{s.name}" for s in named])
+        named = [source._replace(captions=captions) for source, captions in zip(named, told, strict=True)]
         found = [source for source in named if isinstance(source.image, bytes) or source.image.is_file()]
         if not found:
             raise UserError(f"{jpg}: holds none of the images image_00001.jpg ... that setid.mat names")
@@ -84,7 +87,7 @@ class Oxford102(CaptionedImages):
         if not set(numbers) <= set(range(1, len(labels) + 1)) or len(set(numbers)) < len(numbers):
             raise UserError(f"{splits_file}: must name images from 1 to {len(labels)}, each once")
         return [
-            self._source(f"image_{n:05d}", self.source_dir / "jpg" / f"image_{n:05d}.jpg", int(labels[n - 1]) - 1)
+            Source(f"image_{n:05d}", self.source_dir / "jpg" / f"image_{n:05d}.jpg", int(labels[n - 1]) - 1)
             for n in numbers
         ]
 
@@ -101,13 +104,10 @@ class Oxford102(CaptionedImages):
             ) from None
         decoders = {"image": tfds.decode.SkipDecoding()}
         return [
-            self._source(Path(r["file_name"].decode()).stem, r["image"], int(r["label"]))
+            Source(Path(r["file_name"].decode()).stem, r["image"], int(r["label"]))
             for split in builder.as_dataset(decoders=decoders).values()
             for r in split.as_numpy_iterator()
         ]
-
-    def _source(self, name: str, image: Path | bytes, label: int) -> Source:
-        return Source(name, image, label, self.source_dir / "text_c10" / self.CLASSES[label] / f"{name}.txt")
 
 
 def _read_mat(path: Path, key: str) -> np.ndarray:
