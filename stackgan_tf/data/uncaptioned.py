@@ -11,8 +11,6 @@ from stackgan_tf.data.captioned import CaptionedImages, Source
 from stackgan_tf.data.photographs import NotAnImage, plain
 from stackgan_tf.errors import UserError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-
 
 class UncaptionedImages(CaptionedImages, skip_registration=True):
     """A data set of images alone, all of them to train. Its parts are read by Beam's workers, each for itself."""

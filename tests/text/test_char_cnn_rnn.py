@@ -11,13 +11,18 @@ from stackgan_tf.text.char_cnn_rnn import CONFIG, WEIGHTS, Encoder, characters
 SENTENCES = ["this Flower has red-ish petals.", "", "a" * 300, "Ünïcode, 日本"]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("encoder")
+def save_encoder(folder):
+    """Of 12 numbers, not trained."""
     network = CharCnnRnn(size=12, width=8, name="text")
     network(np.zeros((1, 201), np.uint8))
     network.save_weights(folder / WEIGHTS)
     (folder / CONFIG).write_text(yaml.safe_dump({"size": 12, "width": 8}))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoder")
+    save_encoder(folder)
     return folder
 
 

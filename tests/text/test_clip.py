@@ -24,8 +24,7 @@ def hub():
     return pytest.importorskip("keras_hub", reason='needs pip install "stackgan_tf[clip]"')
 
 
-@pytest.fixture(scope="module")
-def backbone(hub):
+def tiny_backbone(hub):
     sizes = {"hidden_dim": 8, "num_layers": 2, "num_heads": 2, "intermediate_dim": 16}
     text = hub.models.CLIPTextEncoder(
         vocabulary_size=len(VOCABULARY), embedding_dim=8, max_sequence_length=LENGTH, **sizes
@@ -34,11 +33,20 @@ def backbone(hub):
     return hub.models.CLIPBackbone(vision, text, projection_dim=6)
 
 
+def save_preset(hub, backbone, folder):
+    backbone.save_to_preset(folder)
+    hub.models.CLIPTokenizer({token: i for i, token in enumerate(VOCABULARY)}, MERGES).save_to_preset(folder)
+
+
+@pytest.fixture(scope="module")
+def backbone(hub):
+    return tiny_backbone(hub)
+
+
 @pytest.fixture(scope="module")
 def preset(hub, backbone, tmp_path_factory):
     folder = tmp_path_factory.mktemp("preset")
-    backbone.save_to_preset(folder)
-    hub.models.CLIPTokenizer({token: i for i, token in enumerate(VOCABULARY)}, MERGES).save_to_preset(folder)
+    save_preset(hub, backbone, folder)
     return folder
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from stackgan_tf.data.captioned import CaptionedImages, Source, lines_of
+from stackgan_tf.data.photographs import SUFFIXES
 from stackgan_tf.errors import UserError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 TABLES = ("captions.jsonl", "captions.csv")
 HELD_OUT_EVERY = 10
 WANTED = 'captions.jsonl: {"file_name": "a.jpg", "text": "..."} a line; captions.csv: file_name,text a line'
