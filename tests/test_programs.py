@@ -41,7 +41,7 @@ def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory, shapes_data_dir):
     """A working folder with a card and a finished run of four steps."""
     folder = tmp_path_factory.mktemp("work")
@@ -195,21 +195,15 @@ REFUSED_BY_WHAT_IS_THERE = [
 ]
 
 
-@pytest.fixture(scope="module")
-def refusals(folder, shapes_data_dir):
-    """The outcome of every command above, two at a time, and whether they left the folder as it was."""
+def test_train_refuses_and_loses_nothing(folder, shapes_data_dir):
+    """Every command above, two at a time."""
     before = contents(folder)
     common = ["--config=card.yaml", f"--data_dir={shapes_data_dir}", "--run_dir=run"]
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(lambda case: run("train", *common, *case[0], cwd=folder), REFUSED_BY_WHAT_IS_THERE))
-    return results, contents(folder) == before
-
-
-@pytest.mark.parametrize("case", range(len(REFUSED_BY_WHAT_IS_THERE)))
-def test_train_refuses_and_loses_nothing(refusals, case):
-    results, unchanged = refusals
-    assert REFUSED_BY_WHAT_IS_THERE[case][1] in refused(results[case])
-    assert unchanged
+    for result, (flags, message) in zip(results, REFUSED_BY_WHAT_IS_THERE, strict=True):
+        assert message in refused(result), flags
+    assert contents(folder) == before
 
 
 @pytest.mark.parametrize(

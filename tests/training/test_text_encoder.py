@@ -19,7 +19,7 @@ from stackgan_tf.training.text_encoder import JointConfig, JointPlan, JointState
 SMALL = {"dataset": "shapes", "size": 16, "width": 8, "side": 32, "batch_size": 6, "steps": 3}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def builder(shapes_data_dir):
     return prepare("shapes", Path(shapes_data_dir))
 
