@@ -44,9 +44,10 @@ class Encoder(TextEncoder):
     def encode(self, sentences: Sequence[str]) -> np.ndarray:
         """N sentences -> [N, T] float32."""
         ids = characters(sentences)
-        starts = range(0, len(ids), BATCH)
-        parts = [np.asarray(self._network(ids[start : start + BATCH])) for start in starts]
-        return np.concatenate(parts) if parts else np.zeros((0, self.size), np.float32)
+        embeddings = np.empty((len(ids), self.size), np.float32)
+        for start in range(0, len(ids), BATCH):
+            embeddings[start : start + BATCH] = self._network(ids[start : start + BATCH])
+        return embeddings
 
     def encode_tensor(self, sentences: Tensor) -> Tensor:
         """The same as a TensorFlow graph: string [N] -> [N, T] float32."""
