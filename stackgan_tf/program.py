@@ -45,7 +45,8 @@ def leave(code: int) -> NoReturn:
 
 
 def _is_ours_or_serious(record: logging.logging.LogRecord) -> bool:
-    return "stackgan_tf" in record.pathname or record.levelno >= logging.logging.WARNING
+    serious = logging.logging.ERROR if "tensorflow_datasets" in record.pathname else logging.logging.WARNING
+    return "stackgan_tf" in record.pathname or record.levelno >= serious
 
 
 def _guarded(main: Callable[[], int]) -> int:

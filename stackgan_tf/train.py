@@ -24,7 +24,7 @@ flags.DEFINE_string(
     "model",
     None,
     "Model: the rest of a card's name, such as v2, v1_stage1, or v2_no_jcu, an ablation. By "
-    "default v2; v2_unconditional where there are no captions.",
+    "default v2; v2_unconditional for lsun_* and imagenet_*.",
 )
 flags.DEFINE_string("config", None, "A card of your own, in place of the one of --dataset and --model.")
 flags.DEFINE_string(
@@ -75,6 +75,7 @@ def main() -> int:
     if not train(config, encoder, builder, run_dir, FLAGS.resume):
         sys.stderr.write(f"interrupted and saved; the same command goes on ({run_dir})\n")
         return 130
+    sys.stdout.write(f"{run_dir}: step {config.train.steps} is reached; pictures in {run_dir / 'samples'}\n")
     return 0
 
 

@@ -93,14 +93,15 @@ class CaptionedImages(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         if broken and not self.skip_broken:
             more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
             raise UserError(
-                f"{len(broken)} of {len(sources) + len(faults)} images cannot be used: {'; '.join(broken[:3])}{more}; "
+                f"{len(broken)} file{'s' * (len(broken) > 1)} cannot be used: {'; '.join(broken[:3])}{more}; "
                 f"mend them, or leave them out with --skip_broken"
             )
         good = [source for source, (fault, _) in zip(sources, examined, strict=True) if not fault]
         if not good:
             raise UserError(f"{self.source_dir}: no usable image{' with captions' if self.CAPTIONED else ''}")
         notes = sum((notes for fault, notes in examined if not fault), Counter())
-        counts = {"images": len(good), "classes": len({s.label for s in good}), "broken": len(broken)} | counts | notes
+        classes = len({source.label for source in good})
+        counts = {"images": len(good), "classes": classes, "broken": len(broken)} | counts | notes
         self.info.metadata.update(counts | {"broken_files": broken, "source_dir": str(self.source_dir)})
         return good
 
@@ -127,11 +128,11 @@ class CaptionedImages(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         try:
             _, converted = plain(source.image)
         except NotAnImage as fault:
-            return f"{source.image if isinstance(source.image, Path) else source.name} ({fault})", Counter()
+            return f"{_file(source)} ({fault})", Counter()
         if not self.CAPTIONED:
-            return "", Counter(converted=int(converted))
+            return "", Counter(images_converted=int(converted))
         lines, latin_1, fault = _captions(source)
-        return fault, Counter(captions=len(lines), converted=int(converted), latin_1=int(latin_1))
+        return fault, Counter(captions=len(lines), images_converted=int(converted), files_in_latin_1=int(latin_1))
 
     def _generate_examples(self, sources: Iterable[Source]) -> Iterator[tuple[str, dict[str, Any]]]:
         for source in sources:
@@ -195,7 +196,7 @@ def lines_of(text: bytes) -> tuple[list[str], bool]:
 def _captions(source: Source) -> tuple[list[str], bool, str]:
     """The captions of a source, whether they were in Latin-1, and what is wrong with them ("" when nothing is)."""
     if not isinstance(source.captions, Path):
-        return list(source.captions), False, "" if source.captions else f"{source.name} (no caption)"
+        return list(source.captions), False, "" if source.captions else f"{_file(source)} (no caption)"
     try:
         lines, latin_1 = lines_of(source.captions.read_bytes())
     except FileNotFoundError:
@@ -203,3 +204,7 @@ def _captions(source: Source) -> tuple[list[str], bool, str]:
     except OSError as error:
         return [], False, f"{source.captions} ({error.strerror})"
     return lines, latin_1, "" if lines else f"{source.captions} (no caption line)"
+
+
+def _file(source: Source) -> Path | str:
+    return source.image if isinstance(source.image, Path) else source.name

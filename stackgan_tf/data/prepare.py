@@ -1,5 +1,6 @@
 """Builds a data set once, and opens it ever after."""
 
+import contextlib
 import importlib
 import pkgutil
 from collections.abc import Sequence
@@ -60,12 +61,13 @@ def prepare(
             data_dir=str(data_dir), file_format="array_record", source_dir=source_dir, skip_broken=skip_broken
         )
         if not builder.is_prepared():
-            builder.download_and_prepare(download_config=cls.download_config(beam_options))
+            with contextlib.redirect_stdout(None):  # TFDS tells sizes that it does not know
+                builder.download_and_prepare(download_config=cls.download_config(beam_options))
     except OSError as error:
         raise UserError(f"--data_dir={data_dir}: cannot be used ({error.strerror or error})") from None
     except json_format.ParseError as error:
         raise damaged(data_dir / dataset, error) from None
-    logging.info("%s", summary(builder).replace("\n", "; "))
+    logging.info("%s", "; ".join(_counted(builder)))
     prepared_from = (builder.info.metadata or {}).get("source_dir")
     if source_dir is not None and prepared_from != str(source_dir):
         raise UserError(
@@ -78,16 +80,21 @@ def prepare(
 def summary(builder: tfds.core.DatasetBuilder) -> str:
     """What a prepared set holds, and what was left out: a few lines."""
     metadata = builder.info.metadata or {}
+    lines = _counted(builder) + [f"left out: {what}" for what in metadata.get("broken_files", ())]
+    left_out = metadata.get("named_images", 0) - sum(info.num_examples for info in builder.info.splits.values())
+    if left_out > 0:
+        lines.append(f"left out: {left_out} that cannot be used; they were named when they were read")
+    return "\n".join(lines)
+
+
+def _counted(builder: tfds.core.DatasetBuilder) -> list[str]:
+    metadata = builder.info.metadata or {}
     lines = [str(builder.data_path)]
     lines += [f"{split}: {info.num_examples} images" for split, info in builder.info.splits.items()]
     counts = {name: count for name, count in metadata.items() if isinstance(count, int) and count}
     if counts:
         lines.append(", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()))
-    lines += [f"left out: {what}" for what in metadata.get("broken_files", ())]
-    left_out = metadata.get("named_images", 0) - sum(info.num_examples for info in builder.info.splits.values())
-    if left_out > 0:
-        lines.append(f"left out: {left_out} that cannot be used; they were named when they were read")
-    return "\n".join(lines)
+    return lines
 
 
 def verify(builder: tfds.core.DatasetBuilder) -> None:

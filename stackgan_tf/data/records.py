@@ -68,7 +68,9 @@ class Records:
             UserError: one has none.
         """
         if not self.index.caption_counts.all():
-            raise UserError(f"{self.folder}: has images without captions; train without text (v2_unconditional)")
+            raise UserError(
+                f"{self.folder}: has images without captions; train without text (--model=v2_unconditional)"
+            )
 
     def fetch(self, indices: Sequence[int]) -> list[Record]:
         """The records of these numbers."""

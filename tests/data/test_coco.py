@@ -36,7 +36,7 @@ def test_each_image_is_its_own_class(source, tmp_path):
 def test_what_is_missing_is_counted_and_what_is_broken_refused(source, tmp_path):
     (source / "train2014/COCO_train2014_000000000001.jpg").unlink()
     (source / "train2014/COCO_train2014_000000000002.jpg").write_bytes(b"")
-    with pytest.raises(UserError, match="1 of 5 images cannot be used: .*000002.jpg .an empty file"):
+    with pytest.raises(UserError, match="1 file cannot be used: .*000002.jpg .an empty file"):
         prepare("coco", tmp_path / "data", source)
     builder = prepare("coco", tmp_path / "data", source, skip_broken=True)
     assert builder.info.metadata["missing_images"] == 1 and sorted(Records(builder, "train").labels) == [0, 3]

@@ -93,7 +93,7 @@ def test_encodings(source, tmp_path, encoding, latin_1):
     (source / "photo 04.txt").write_bytes("une fleur à pétales rosés\n".encode(encoding))
     builder = prepare("folder", tmp_path / "data", source)
     assert all_captions(builder)["photo 04.jpg"] == ("une fleur à pétales rosés",)
-    assert builder.info.metadata.get("latin_1") == latin_1
+    assert builder.info.metadata.get("files_in_latin_1") == latin_1
 
 
 def damage(source, what):
@@ -122,7 +122,7 @@ def damage(source, what):
 )
 def test_what_is_wrong_is_named_and_left_out_only_when_asked(source, tmp_path, what, message, left):
     damage(source, what)
-    with pytest.raises(UserError, match=f"1 of .* images cannot be used: .*{message}.*--skip_broken"):
+    with pytest.raises(UserError, match=f"1 file cannot be used: .*{message}.*--skip_broken"):
         prepare("folder", tmp_path / "data", source)
     builder = prepare("folder", tmp_path / "data", source, skip_broken=True)
     assert len(all_captions(builder)) == left
@@ -139,9 +139,18 @@ def test_a_table_that_names_an_image_that_is_not_there(source, tmp_path):
 @pytest.mark.parametrize(
     "name, text, message",
     [
-        ("captions.jsonl", '{"file": "a"}', "captions.jsonl: cannot be read .KeyError"),
-        ("captions.jsonl", "hello", "captions.jsonl: cannot be read"),
-        ("captions.csv", "a,b\n1,2", "captions.csv: cannot be read"),
+        (
+            "captions.jsonl",
+            '{"file": "a"}',
+            """captions.jsonl: cannot read '{"file": "a"}'; it must hold lines such as""",
+        ),
+        ("captions.jsonl", '{"file_name": "a", "text": 3}', 'captions.jsonl: cannot read .*"text": 3'),
+        ("captions.jsonl", "[]", "captions.jsonl: cannot read"),
+        ("captions.jsonl", "hello", "captions.jsonl: cannot read 'hello'"),
+        ("captions.csv", "a,b\n1,2", "captions.csv: begins with 'a,b'; must have columns file_name,text"),
+        ("captions.csv", "file_name;text\n1;2", "captions.csv: begins with 'file_name;text'; .* by a comma"),
+        ("captions.csv", "file_name,text\nphoto 01.jpg", "captions.csv: 'photo 01.jpg' has no caption in its line"),
+        ("captions.csv", "", "captions.csv: begins with ''"),
     ],
 )
 def test_a_table_that_cannot_be_read(source, tmp_path, name, text, message):

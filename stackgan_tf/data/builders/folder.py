@@ -17,7 +17,8 @@ from stackgan_tf.errors import UserError
 
 TABLES = ("captions.jsonl", "captions.csv")
 HELD_OUT_EVERY = 10
-WANTED = 'captions.jsonl: {"file_name": "a.jpg", "text": "..."} a line; captions.csv: file_name,text a line'
+WANTED = 'must hold lines such as {"file_name": "a.jpg", "text": "a red rose"}'
+COLUMNS = ("file_name", "text")
 
 
 class Folder(CaptionedImages):
@@ -95,16 +96,35 @@ def _captioned(folder: Path, images: list[Path]) -> tuple[list[Source], list[str
 def _told(path: Path) -> dict[str, list[str]]:
     """The captions of a table by the name of the file."""
     told = defaultdict(list)
-    text = "\n".join(lines_of(path.read_bytes())[0])
-    try:
-        rows = csv.DictReader(io.StringIO(text)) if path.suffix == ".csv" else map(json.loads, text.splitlines())
-        for row in rows:
-            caption = " ".join(row["text"].split())
-            if caption and caption not in told[row["file_name"]]:
-                told[row["file_name"]].append(caption)
-    except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read ({type(error).__name__}: {error}); {WANTED}") from None
+    lines, _ = lines_of(path.read_bytes())
+    for name, text in (_csv if path.suffix == ".csv" else _jsonl)(path, lines):
+        caption = " ".join(text.split())
+        if caption and caption not in told[name]:
+            told[name].append(caption)
     return told
+
+
+def _jsonl(path: Path, lines: list[str]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        try:
+            name, text = (json.loads(line)[column] for column in COLUMNS)
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{path}: cannot read {line!r:.80}; it {WANTED}") from None
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise UserError(f"{path}: cannot read {line!r:.80}; it {WANTED}")
+        yield name, text
+
+
+def _csv(path: Path, lines: list[str]) -> Iterator[tuple[str, str]]:
+    reader = csv.DictReader(io.StringIO("\n".join(lines)))
+    if not set(COLUMNS) <= set(reader.fieldnames or ()):
+        found = lines[0] if lines else ""
+        raise UserError(f"{path}: begins with {found!r:.80}; must have columns {','.join(COLUMNS)}, by a comma")
+    for row in reader:
+        name, text = (row[column] for column in COLUMNS)
+        if text is None:
+            raise UserError(f"{path}: {name!r:.80} has no caption in its line; must be {','.join(COLUMNS)}")
+        yield name, text
 
 
 def _classified(sources: list[Source]) -> list[Source]:
