@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import io
 import pkgutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,7 +62,7 @@ def prepare(
             data_dir=str(data_dir), file_format="array_record", source_dir=source_dir, skip_broken=skip_broken
         )
         if not builder.is_prepared():
-            with contextlib.redirect_stdout(None):  # TFDS tells sizes that it does not know
+            with contextlib.redirect_stdout(io.StringIO()):  # TFDS tells sizes that it does not know
                 builder.download_and_prepare(download_config=cls.download_config(beam_options))
     except OSError as error:
         raise UserError(f"--data_dir={data_dir}: cannot be used ({error.strerror or error})") from None

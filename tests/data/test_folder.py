@@ -147,10 +147,11 @@ def test_a_table_that_names_an_image_that_is_not_there(source, tmp_path):
         ("captions.jsonl", '{"file_name": "a", "text": 3}', 'captions.jsonl: cannot read .*"text": 3'),
         ("captions.jsonl", "[]", "captions.jsonl: cannot read"),
         ("captions.jsonl", "hello", "captions.jsonl: cannot read 'hello'"),
-        ("captions.csv", "a,b\n1,2", "captions.csv: begins with 'a,b'; must have columns file_name,text"),
-        ("captions.csv", "file_name;text\n1;2", "captions.csv: begins with 'file_name;text'; .* by a comma"),
-        ("captions.csv", "file_name,text\nphoto 01.jpg", "captions.csv: 'photo 01.jpg' has no caption in its line"),
-        ("captions.csv", "", "captions.csv: begins with ''"),
+        ("captions.csv", "a,b\n1,2", "captions.csv: it begins with 'a,b'; must have the columns file_name,text"),
+        ("captions.csv", "file_name;text\n1;2", "captions.csv: it begins with 'file_name;text'; .* by a comma"),
+        ("captions.csv", "file_name,text\nphoto 01.jpg", "captions.csv: 'photo 01.jpg' has no caption beside it"),
+        ("captions.csv", "file_name,text\na.jpg," + "a" * 200_000, "captions.csv: field larger than field limit"),
+        ("captions.csv", "", "captions.csv: it begins with ''"),
     ],
 )
 def test_a_table_that_cannot_be_read(source, tmp_path, name, text, message):

@@ -17,7 +17,7 @@ from stackgan_tf.errors import UserError
 
 TABLES = ("captions.jsonl", "captions.csv")
 HELD_OUT_EVERY = 10
-WANTED = 'must hold lines such as {"file_name": "a.jpg", "text": "a red rose"}'
+WANTED = 'it must hold lines such as {"file_name": "a.jpg", "text": "a red rose"}'
 COLUMNS = ("file_name", "text")
 
 
@@ -107,24 +107,22 @@ def _told(path: Path) -> dict[str, list[str]]:
 def _jsonl(path: Path, lines: list[str]) -> Iterator[tuple[str, str]]:
     for line in lines:
         try:
-            name, text = (json.loads(line)[column] for column in COLUMNS)
+            yield tuple(str.strip(json.loads(line)[column]) for column in COLUMNS)
         except (ValueError, KeyError, TypeError):
-            raise UserError(f"{path}: cannot read {line!r:.80}; it {WANTED}") from None
-        if not isinstance(name, str) or not isinstance(text, str):
-            raise UserError(f"{path}: cannot read {line!r:.80}; it {WANTED}")
-        yield name, text
+            raise UserError(f"{path}: cannot read {line!r:.80}; {WANTED}") from None
 
 
 def _csv(path: Path, lines: list[str]) -> Iterator[tuple[str, str]]:
     reader = csv.DictReader(io.StringIO("\n".join(lines)))
-    if not set(COLUMNS) <= set(reader.fieldnames or ()):
-        found = lines[0] if lines else ""
-        raise UserError(f"{path}: begins with {found!r:.80}; must have columns {','.join(COLUMNS)}, by a comma")
-    for row in reader:
-        name, text = (row[column] for column in COLUMNS)
-        if text is None:
-            raise UserError(f"{path}: {name!r:.80} has no caption in its line; must be {','.join(COLUMNS)}")
-        yield name, text
+    try:
+        if not set(COLUMNS) <= set(reader.fieldnames or ()):
+            raise csv.Error(f"it begins with {(lines or [''])[0]!r:.80}")
+        for row in reader:
+            if row["text"] is None:
+                raise csv.Error(f"{row['file_name']!r:.80} has no caption beside it")
+            yield row["file_name"], row["text"]
+    except csv.Error as error:
+        raise UserError(f"{path}: {error}; must have the columns {','.join(COLUMNS)}, by a comma") from None
 
 
 def _classified(sources: list[Source]) -> list[Source]:
