@@ -11,6 +11,8 @@ from absl import app, flags, logging
 
 from stackgan_tf.errors import UserError
 
+PACKAGE = os.path.join(os.path.dirname(__file__), "")
+
 
 def run(main: Callable[[], int]) -> None:
     """Parses the flags, calls `main` and ends with the exit code that it returns."""
@@ -46,7 +48,7 @@ def leave(code: int) -> NoReturn:
 
 def _is_ours_or_serious(record: logging.logging.LogRecord) -> bool:
     serious = logging.logging.ERROR if "tensorflow_datasets" in record.pathname else logging.logging.WARNING
-    return "stackgan_tf" in record.pathname or record.levelno >= serious
+    return record.pathname.startswith(PACKAGE) or record.levelno >= serious
 
 
 def _guarded(main: Callable[[], int]) -> int:

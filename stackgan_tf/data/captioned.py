@@ -1,5 +1,7 @@
 """What every builder shares: the features, the care for files that people made, and what was done about them."""
 
+import codecs
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,8 @@ from stackgan_tf import legacy
 from stackgan_tf.data.photographs import NotAnImage, plain
 from stackgan_tf.errors import UserError
 
+SURROGATES = re.compile("[\ud800-\udfff]")  # what bytes that are no text become in names of files
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 
 
@@ -94,7 +98,7 @@ class CaptionedImages(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
             raise UserError(
                 f"{len(broken)} file{'s' * (len(broken) > 1)} cannot be used: {'; '.join(broken[:3])}{more}; "
-                f"mend them, or leave them out with --skip_broken"
+                f"mend them, or prepare with --skip_broken, which leaves them out"
             )
         good = [source for source, (fault, _) in zip(sources, examined, strict=True) if not fault]
         if not good:
@@ -132,6 +136,8 @@ class CaptionedImages(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         if not self.CAPTIONED:
             return "", Counter(images_converted=int(converted))
         lines, latin_1, fault = _captions(source)
+        if not fault and any(map(SURROGATES.search, (source.name, *lines))):
+            return f"{str(_file(source))!a} (its name or a caption is no Unicode text)", Counter()
         return fault, Counter(captions=len(lines), images_converted=int(converted), files_in_latin_1=int(latin_1))
 
     def _generate_examples(self, sources: Iterable[Source]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -164,8 +170,10 @@ def published_captions(folder: Path, names: Sequence[str]) -> list[Path | tuple[
     Where a class has no folder, those of its `<class>.t7`, which tells of all its images in the order of their names.
 
     Raises:
-        UserError: a .t7 cannot be read or is of another number of images.
+        UserError: an image is named twice, or a .t7 cannot be read or is of another number of images.
     """
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise UserError(f"the lists name {twice[0]} twice; get them again")
     members = defaultdict(list)
     for name in sorted(names):
         members[name.rpartition("/")[0]].append(name)
@@ -178,19 +186,19 @@ def published_captions(folder: Path, names: Sequence[str]) -> list[Path | tuple[
         if len(told) != len(images):
             raise UserError(f"{table}: is of {len(told)} images; the lists name {len(images)} of its class")
         captions |= {name: tuple(filter(None, lines)) for name, lines in zip(images, told, strict=True)}
-    return list(captions.values())
+    return [captions[name] for name in names]
 
 
 def lines_of(text: bytes) -> tuple[list[str], bool]:
     """The lines that say something, and whether they were in Latin-1: read so where they are no UTF-8.
 
-    A byte order mark is left out.
+    A byte order mark is left out; with that of UTF-16 they are read as such.
     """
     try:
-        decoded, latin_1 = text.decode("utf-8-sig"), False
+        decoded, latin_1 = text.decode("utf-16" if text[:2] in UTF_16 else "utf-8-sig"), False
     except UnicodeDecodeError:
         decoded, latin_1 = text.decode("latin-1"), True
-    return [line.strip() for line in decoded.splitlines() if line.strip()], latin_1
+    return [line.strip() for line in re.split(r"\r\n?|\n", decoded) if line.strip()], latin_1
 
 
 def _captions(source: Source) -> tuple[list[str], bool, str]:

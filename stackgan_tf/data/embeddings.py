@@ -19,7 +19,7 @@ class Embeddings:
     """The embeddings of every caption of a split; only the rows that are asked for are read into memory.
 
     Args:
-        encoder: what makes them, where they are not there yet; others are made when it or the captions change.
+        encoder: what makes them, where they are not there or damaged; others are made when it or the captions change.
 
     Raises:
         UserError: there are images without captions, or the embeddings cannot be written.
@@ -30,13 +30,20 @@ class Embeddings:
         self.first = np.concatenate([[0], np.cumsum(records.index.caption_counts)])  # row of a record's first caption
         key = hashlib.sha256(f"{encoder.fingerprint()}/{records.index.digest}".encode()).hexdigest()[:16]
         self.file = records.folder / "embeddings" / f"{encoder.name}-{key}" / f"{records.split}.npy"
-        if not self.file.is_file():
+        if not self.file.is_file() or not _whole(self.file, int(self.first[-1])):
             _compute(records, encoder, int(self.first[-1]), self.file)
         self.rows = np.load(self.file, mmap_mode="r")
 
     def of(self, record: int, captions: np.ndarray) -> np.ndarray:
         """Those of some captions of a record, by number: [k] -> [k, T]."""
         return self.rows[self.first[record] + captions]
+
+
+def _whole(file: Path, count: int) -> bool:
+    try:
+        return len(np.load(file, mmap_mode="r")) == count
+    except (OSError, ValueError, EOFError):
+        return False
 
 
 def _compute(records: Records, encoder: TextEncoder, count: int, file: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from stackgan_tf.data.photographs import SUFFIXES
 from stackgan_tf.data.uncaptioned import UncaptionedImages
 from stackgan_tf.errors import UserError
 
@@ -20,4 +21,7 @@ class Imagenet(UncaptionedImages, skip_registration=True):
         folders = sorted(path for path in root.glob("n*") if path.is_dir() and first <= path.name <= last)
         if not folders:
             raise UserError(f"{root}: holds no folder of {first} ... {last}; unpack ILSVRC2012_img_train.tar there")
-        return [sorted(str(path) for path in folder.glob("*.JPEG")) for folder in folders]
+        parts = [sorted(str(path) for path in f.iterdir() if path.suffix.lower() in SUFFIXES) for f in folders]
+        if not any(parts):
+            raise UserError(f"{root}: the folders {folders[0].name} ... hold no image ({', '.join(SUFFIXES)})")
+        return parts

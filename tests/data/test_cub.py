@@ -77,6 +77,13 @@ def test_the_pickles_of_the_released_code_in_place_of_the_photographs(source, tm
         prepare("cub", tmp_path / "data2", source)
 
 
+def test_an_image_named_twice(source, tmp_path):
+    table = source / "CUB_200_2011/images.txt"
+    table.write_text("".join(f"{10 + i} {NAMES[i // 2]}.jpg\n" for i in range(4)))
+    with pytest.raises(UserError, match="the lists name 001.Albatross/A_1 twice"):
+        prepare("cub", tmp_path / "data", source)
+
+
 @pytest.mark.parametrize(
     "box, size, square",
     [
@@ -96,6 +103,8 @@ def test_the_square_around_a_box(box, size, square):
         ("images", "10 a.jpg b\n", "each line must hold a number and 1 more"),
         ("bounding_boxes", "10 1 2 3 4\n", "do not tell class and box of image"),
         ("bounding_boxes", "".join(f"{10 + i} a b c d\n" for i in range(4)), "do not tell class and box of image"),
+        ("bounding_boxes", "".join(f"{10 + i} 1 2 nan 4\n" for i in range(4)), "the box of image 13 is no box"),
+        ("bounding_boxes", "".join(f"{10 + i} 1 2 1 1\n" for i in range(4)), "the box of image 13 is no box"),
         ("image_class_labels", "".join(f"{10 + i} 201\n" for i in range(4)), "classes from 1 to 200"),
         ("images", "10 nowhere/a.jpg\n", "holds none of the images"),
     ],

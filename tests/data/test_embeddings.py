@@ -47,6 +47,14 @@ def test_they_are_computed_once_and_anew_when_encoder_or_captions_change(records
     assert Embeddings(records, Counting(20)).file != first.file
 
 
+def test_a_damaged_file_is_made_anew(records):
+    first = Embeddings(records, Encoder(26))
+    expected = np.array(first.rows)
+    for damaged in (first.file.read_bytes()[:-100], b"", b"hello"):
+        first.file.write_bytes(damaged)
+        np.testing.assert_array_equal(Embeddings(records, Encoder(26)).rows, expected)
+
+
 def test_a_table_by_image(records, tmp_path):
     everyone = records.fetch(range(len(records)))
     table = np.random.default_rng(0).standard_normal((len(everyone), 5, 3)).astype(np.float32)

@@ -8,8 +8,9 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from stackgan_tf.data.captioned import lines_of
 from stackgan_tf.data.pipeline import OtherClass
-from stackgan_tf.data.prepare import prepare, summary
+from stackgan_tf.data.prepare import prepare, summary, verify
 from stackgan_tf.data.records import Records
 from stackgan_tf.errors import UserError
 
@@ -84,16 +85,22 @@ def test_without_captions_there_is_no_text(source, tmp_path):
         path.unlink()
     builder = prepare("folder", tmp_path / "data", source)
     assert list(builder.info.splits) == ["train"] and not Records(builder, "train").index.caption_counts.any()
+    verify(prepare("folder", tmp_path / "data", source))
 
 
-@pytest.mark.parametrize(
-    "encoding, latin_1", [("utf-8", None), ("utf-8-sig", None), ("latin-1", 1)], ids=["utf-8", "with a BOM", "latin-1"]
-)
+@pytest.mark.parametrize("encoding, latin_1", [("utf-8", None), ("utf-8-sig", None), ("latin-1", 1), ("utf-16", None)])
 def test_encodings(source, tmp_path, encoding, latin_1):
     (source / "photo 04.txt").write_bytes("une fleur à pétales rosés\n".encode(encoding))
     builder = prepare("folder", tmp_path / "data", source)
     assert all_captions(builder)["photo 04.jpg"] == ("une fleur à pétales rosés",)
     assert builder.info.metadata.get("files_in_latin_1") == latin_1
+
+
+def test_only_ends_of_lines_end_a_caption():
+    assert lines_of("a bird\x85 with\u2028 wings\r\nand\ra\n\nbeak".encode()) == (
+        ["a bird\x85 with\u2028 wings", "and", "a", "beak"],
+        False,
+    )
 
 
 def damage(source, what):
@@ -106,6 +113,9 @@ def damage(source, what):
             (source / "photo 04.jpg").write_bytes(b"")
         case "bomb":
             Image.new("1", (20_000, 20_000)).save(source / "photo 04.jpg", format="PNG")
+        case "a name in no code":
+            for suffix in ("jpg", "txt"):
+                (source / f"photo 04.{suffix}").rename(source / f"photo 04 \udce9.{suffix}")
         case "a name twice":
             picture(source / "photo 04.png")
 
@@ -117,6 +127,7 @@ def damage(source, what):
         ("no image", "photo 04.txt has no image", 11),
         ("zero bytes", "photo 04.jpg .an empty file", 11),
         ("bomb", "photo 04.jpg .*too large to be safe", 11),
+        ("a name in no code", r"photo 04 .udce9.jpg' .its name or a caption is no Unicode text", 11),
         ("a name twice", "photo 04.txt belongs to 2 images", 11),
     ],
 )
@@ -149,6 +160,13 @@ def test_a_table_that_names_an_image_that_is_not_there(source, tmp_path):
         ("captions.jsonl", "hello", "captions.jsonl: cannot read 'hello'"),
         ("captions.csv", "a,b\n1,2", "captions.csv: it begins with 'a,b'; must have the columns file_name,text"),
         ("captions.csv", "file_name;text\n1;2", "captions.csv: it begins with 'file_name;text'; .* by a comma"),
+        ("captions.csv", "file_name,text\nphoto 01.jpg,red, white", "'photo 01.jpg' goes on after a comma; put it in"),
+        (
+            "captions.csv",
+            'file_name,text\nphoto 01.jpg,"red\nphoto 02.jpg,white',
+            "unexpected end of data",
+        ),
+        ("captions.csv", "file_name,text\nimages/1.jpg,red", "captions.csv names images/1.jpg, which is not there"),
         ("captions.csv", "file_name,text\nphoto 01.jpg", "captions.csv: 'photo 01.jpg' has no caption beside it"),
         ("captions.csv", "file_name,text\na.jpg," + "a" * 200_000, "captions.csv: field larger than field limit"),
         ("captions.csv", "", "captions.csv: it begins with ''"),

@@ -60,6 +60,10 @@ def test_imagenet_takes_its_classes_only(tmp_path):
         Image.new("RGB", (8, 8), (number * 40,) * 3).save(path, format="PNG")
     assert shades(prepare("imagenet_dog", tmp_path / "data", tmp_path / "imagenet")) == [40, 80]
     assert shades(prepare("imagenet_cat", tmp_path / "data", tmp_path / "imagenet")) == [120, 160]
+    for path in (tmp_path / "imagenet").rglob("*.JPEG"):
+        path.unlink()
+    with pytest.raises(UserError, match="n02085620 ... hold no image"):
+        prepare("imagenet_dog", tmp_path / "data2", tmp_path / "imagenet")
 
 
 def test_a_broken_image_is_named_and_left_out_only_when_asked(tmp_path):

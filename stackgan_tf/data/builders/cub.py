@@ -8,6 +8,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
@@ -74,6 +75,8 @@ class Cub(CaptionedImages):
                 label, box = int(labels[number][0]) - 1, [float(value) for value in boxes[number]]
             except (KeyError, ValueError):
                 raise UserError(f"{root}: the lists do not tell class and box of image {number} ({name})") from None
+            if not np.isfinite(box).all() or min(box[2:]) < 2:
+                raise UserError(f"{root / 'bounding_boxes.txt'}: the box of image {number} is no box: {box}")
             if not 0 <= label < CLASS_COUNT:
                 raise UserError(f"{root / 'image_class_labels.txt'}: must hold classes from 1 to {CLASS_COUNT}")
             path = images / name
@@ -95,6 +98,7 @@ class Cub(CaptionedImages):
                 png = io.BytesIO()
                 Image.fromarray(pixels).save(png, format="PNG")
                 named.append(Source(name, png.getvalue(), int(number) - 1, box=(0, 0, *pixels.shape[:2])))
+            del images, pixels  # gigabytes
         return named
 
 

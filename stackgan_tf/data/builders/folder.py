@@ -41,14 +41,16 @@ class Folder(CaptionedImages):
         super().__init__(
             source_dir=source_dir, config=tfds.core.BuilderConfig(name=name, version=self.VERSION), **kwargs
         )
+        if self.is_prepared():
+            self.CAPTIONED = "captions" in self.info.metadata
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         images = [path for path in _files(self.source_dir) if path.suffix.lower() in SUFFIXES]
         if not images:
             raise UserError(f"{self.source_dir}: holds no image ({', '.join(SUFFIXES)})")
         sources, faults = _captioned(self.source_dir, images)
-        if not any(source.captions for source in sources):
-            self.CAPTIONED, faults = False, []
+        if not faults and not any(source.captions for source in sources):
+            self.CAPTIONED = False
         sources = self.checked(_classified(sources), faults)
         held_out = set(sources[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY] or sources[-1:]) if self.CAPTIONED else set()
         splits = {"train": [s for s in sources if s not in held_out], "test": [s for s in sources if s in held_out]}
@@ -113,13 +115,15 @@ def _jsonl(path: Path, lines: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _csv(path: Path, lines: list[str]) -> Iterator[tuple[str, str]]:
-    reader = csv.DictReader(io.StringIO("\n".join(lines)))
+    reader = csv.DictReader(io.StringIO("\n".join(lines)), strict=True)
     try:
         if not set(COLUMNS) <= set(reader.fieldnames or ()):
             raise csv.Error(f"it begins with {(lines or [''])[0]!r:.80}")
         for row in reader:
             if row["text"] is None:
                 raise csv.Error(f"{row['file_name']!r:.80} has no caption beside it")
+            if None in row:
+                raise csv.Error(f"what is said of {row['file_name']!r:.80} goes on after a comma; put it in quotes")
             yield row["file_name"], row["text"]
     except csv.Error as error:
         raise UserError(f"{path}: {error}; must have the columns {','.join(COLUMNS)}, by a comma") from None
