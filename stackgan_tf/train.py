@@ -24,7 +24,7 @@ flags.DEFINE_string(
     "model",
     None,
     "Model: the rest of a card's name, such as v2, v1_stage1, or v2_no_jcu, an ablation. By "
-    "default v2; v2_unconditional for lsun_* and imagenet_*.",
+    "default v2; v2_unconditional for a data set that has no other card.",
 )
 flags.DEFINE_string("config", None, "A card of your own, in place of the one of --dataset and --model.")
 flags.DEFINE_string(

@@ -109,12 +109,19 @@ class CaptionedImages(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self.info.metadata.update(counts | {"broken_files": broken, "source_dir": str(self.source_dir)})
         return good
 
-    def split_by_class(self, sources: Sequence[Source], held_out: Collection[int]) -> dict[str, Any]:
-        """The examples to train with, and those of the classes held out to test.
+    def split_by_class(self, named: Sequence[Source], held_out: Collection[int], none: str) -> dict[str, Any]:
+        """The examples to train with, and those of the classes held out to test; missing images are counted.
+
+        Args:
+            none: what to say where none of the images is there.
 
         Raises:
-            UserError: one of the two has none.
+            UserError: none is there, or none of one of the two, or as `checked`.
         """
+        found = [source for source in named if isinstance(source.image, bytes) or source.image.is_file()]
+        if not found:
+            raise UserError(none)
+        sources = self.checked(found, missing_images=len(named) - len(found))
         splits = {
             "train": [source for source in sources if source.label not in held_out],
             "test": [source for source in sources if source.label in held_out],
@@ -133,9 +140,7 @@ class CaptionedImages(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             _, converted = plain(source.image)
         except NotAnImage as fault:
             return f"{_file(source)} ({fault})", Counter()
-        if not self.CAPTIONED:
-            return "", Counter(images_converted=int(converted))
-        lines, latin_1, fault = _captions(source)
+        lines, latin_1, fault = _captions(source) if self.CAPTIONED else ([], False, "")
         if not fault and any(map(SURROGATES.search, (source.name, *lines))):
             return f"{str(_file(source))!a} (its name or a caption is no Unicode text)", Counter()
         return fault, Counter(captions=len(lines), images_converted=int(converted), files_in_latin_1=int(latin_1))

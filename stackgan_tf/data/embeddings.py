@@ -30,28 +30,33 @@ class Embeddings:
         self.first = np.concatenate([[0], np.cumsum(records.index.caption_counts)])  # row of a record's first caption
         key = hashlib.sha256(f"{encoder.fingerprint()}/{records.index.digest}".encode()).hexdigest()[:16]
         self.file = records.folder / "embeddings" / f"{encoder.name}-{key}" / f"{records.split}.npy"
-        if not self.file.is_file() or not _whole(self.file, int(self.first[-1])):
-            _compute(records, encoder, int(self.first[-1]), self.file)
-        self.rows = np.load(self.file, mmap_mode="r")
+        shape = (int(self.first[-1]), encoder.size)
+        rows = _stored(self.file, shape)
+        if rows is None:
+            _compute(records, encoder, shape, self.file)
+            rows = np.load(self.file, mmap_mode="r")
+        self.rows = rows
 
     def of(self, record: int, captions: np.ndarray) -> np.ndarray:
         """Those of some captions of a record, by number: [k] -> [k, T]."""
         return self.rows[self.first[record] + captions]
 
 
-def _whole(file: Path, count: int) -> bool:
+def _stored(file: Path, shape: tuple[int, int]) -> np.ndarray | None:
+    """The rows of a file; None where it is missing, damaged or of another shape."""
     try:
-        return len(np.load(file, mmap_mode="r")) == count
+        rows = np.load(file, mmap_mode="r")
     except (OSError, ValueError, EOFError):
-        return False
+        return None
+    return rows if rows.shape == shape else None
 
 
-def _compute(records: Records, encoder: TextEncoder, count: int, file: Path) -> None:
+def _compute(records: Records, encoder: TextEncoder, shape: tuple[int, int], file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with whole(file) as made:
-            rows = np.lib.format.open_memmap(made, "w+", np.float32, (count, encoder.size))
-            with tqdm(total=count, desc=f"{encoder.name} embeddings", unit="caption", mininterval=0.5) as bar:
+            rows = np.lib.format.open_memmap(made, "w+", np.float32, shape)
+            with tqdm(total=shape[0], desc=f"{encoder.name} embeddings", unit="caption", mininterval=0.5) as bar:
                 for start, embedded in _chunks(records, encoder):
                     rows[start : start + len(embedded)] = embedded
                     bar.update(len(embedded))

@@ -1,5 +1,6 @@
 """Classes of ImageNet (ILSVRC 2012) by WordNet id, in the published layout. Source: Russakovsky et al., IJCV 2015."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ class Imagenet(UncaptionedImages, skip_registration=True):
         folders = sorted(path for path in root.glob("n*") if path.is_dir() and first <= path.name <= last)
         if not folders:
             raise UserError(f"{root}: holds no folder of {first} ... {last}; unpack ILSVRC2012_img_train.tar there")
-        parts = [sorted(str(path) for path in f.iterdir() if path.suffix.lower() in SUFFIXES) for f in folders]
+        parts = [sorted(os.fsencode(path) for path in f.iterdir() if path.suffix.lower() in SUFFIXES) for f in folders]
         if not any(parts):
             raise UserError(f"{root}: the folders {folders[0].name} ... hold no image ({', '.join(SUFFIXES)})")
         return parts

@@ -3,6 +3,7 @@
 Source: Yu et al., arXiv 1506.03365. The values of the LMDB are encoded images (WebP), its keys their hashes.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ class Lsun(UncaptionedImages, skip_registration=True):
         """Stretches of the LMDB, or lists of files."""
         if (self.source_dir / self.LMDB / "data.mdb").is_file():
             return stretches(self.source_dir / self.LMDB)
-        files = sorted(str(path) for path in self.source_dir.rglob("*") if path.suffix.lower() in SUFFIXES)
+        files = sorted(os.fsencode(path) for path in self.source_dir.rglob("*") if path.suffix.lower() in SUFFIXES)
         if not files:
             raise UserError(f"{self.source_dir}: holds neither {self.LMDB}/data.mdb nor images ({', '.join(SUFFIXES)})")
         return [files[start : start + PART] for start in range(0, len(files), PART)]

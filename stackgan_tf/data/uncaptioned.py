@@ -1,5 +1,6 @@
 """Big sets of images without captions: built shard by shard on any Beam runner."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,9 @@ class UncaptionedImages(CaptionedImages, skip_registration=True):
 
     @staticmethod
     def read(part: Any) -> Iterator[Source]:
-        """The images of a part; of a list of files by default."""
+        """The images of a part; by default a list of files, in bytes: their names may be no Unicode text."""
         for file in part:
-            yield Source(file, Path(file))
+            yield Source(file.decode(errors="backslashreplace"), Path(os.fsdecode(file)))
 
     @staticmethod
     def download_config(beam_options: Sequence[str]) -> tfds.download.DownloadConfig:

@@ -86,6 +86,9 @@ def test_without_captions_there_is_no_text(source, tmp_path):
     builder = prepare("folder", tmp_path / "data", source)
     assert list(builder.info.splits) == ["train"] and not Records(builder, "train").index.caption_counts.any()
     verify(prepare("folder", tmp_path / "data", source))
+    picture(source / "photo \udce9.jpg")
+    with pytest.raises(UserError, match="1 file cannot be used: .*udce9.jpg' .its name"):
+        prepare("folder", tmp_path / "data", source)
 
 
 @pytest.mark.parametrize("encoding, latin_1", [("utf-8", None), ("utf-8-sig", None), ("latin-1", 1), ("utf-16", None)])

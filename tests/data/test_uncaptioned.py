@@ -47,7 +47,7 @@ def test_lsun_as_an_lmdb(tmp_path, monkeypatch):
 
 def test_lsun_as_a_folder_of_images(tmp_path):
     for number in range(3):
-        path = tmp_path / f"lsun/{number}/a.png"
+        path = tmp_path / f"lsun/{number}/a\udce9.png"
         path.parent.mkdir(parents=True)
         Image.new("RGB", (8, 8), (number * 50,) * 3).save(path)
     assert shades(prepare("lsun_bedroom", tmp_path / "data", tmp_path / "lsun")) == [0, 50, 100]

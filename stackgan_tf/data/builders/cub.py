@@ -55,12 +55,8 @@ class Cub(CaptionedImages):
         named = self._pickled() if pickled else self._published(existing(root, HINT))
         told = published_captions(text, [source.name for source in named])
         named = [source._replace(captions=captions) for source, captions in zip(named, told, strict=True)]
-        found = [source for source in named if isinstance(source.image, bytes) or source.image.is_file()]
-        if not found:
-            raise UserError(f"{root / 'images'}: holds none of the images that images.txt names")
-        sources = self.checked(found, missing_images=len(named) - len(found))
-        held_out = {number - 1 for number in TEST_CLASSES}
-        return self.split_by_class(sources, held_out)
+        none = f"{root / 'images'}: holds none of the images that images.txt names"
+        return self.split_by_class(named, {number - 1 for number in TEST_CLASSES}, none)
 
     def _published(self, root: Path) -> list[Source]:
         """All images that the lists of the data set name."""

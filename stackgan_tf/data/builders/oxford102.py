@@ -69,11 +69,8 @@ class Oxford102(CaptionedImages):
         named = self._published() if jpg.exists() else self._downloaded()
         told = published_captions(self.source_dir / "text_c10", [f"{self.CLASSES[s.label]}/{s.name}" for s in named])
         named = [source._replace(captions=captions) for source, captions in zip(named, told, strict=True)]
-        found = [source for source in named if isinstance(source.image, bytes) or source.image.is_file()]
-        if not found:
-            raise UserError(f"{jpg}: holds none of the images image_00001.jpg ... that setid.mat names")
-        sources = self.checked(found, missing_images=len(named) - len(found))
-        return self.split_by_class(sources, held_out)
+        none = f"{jpg}: holds none of the images image_00001.jpg ... that setid.mat names"
+        return self.split_by_class(named, held_out, none)
 
     def _published(self) -> list[Source]:
         """All images that the two lists of the data set name."""
