@@ -14,6 +14,7 @@ from absl import logging
 from stackgan_tf.errors import UserError
 
 FOLDER = "checkpoints"
+AVERAGE, LIVE = "average", "generator"  # the two generators in a checkpoint
 UNPUBLISHED = {"discriminators", "generator_optimizer", "discriminator_optimizers"}  # parts that may be missing
 
 
@@ -96,23 +97,29 @@ def shapes_by_path(model: keras.Model) -> dict[str, tuple[int, ...]]:
     return {v.path: tuple(v.shape) for v in model.variables}
 
 
-def restore_average(generator: keras.Model, run_dir: Path) -> int:
-    """Gives a generator the averaged weights of a run's newest checkpoint, on any Keras backend; returns its step.
+def restore_generator(generator: keras.Model, run_dir: Path, part: str = AVERAGE) -> int:
+    """Gives a generator the weights in a run's newest checkpoint, on any Keras backend; returns its step.
+
+    Args:
+        part: `average`, or `generator` for the live weights.
 
     Raises:
-        UserError: as `average`.
+        UserError: as `saved_generator`.
     """
-    step, values = average(run_dir, shapes_by_path(generator))
+    step, values = saved_generator(run_dir, shapes_by_path(generator), part)
     for variable in generator.variables:
         variable.assign(values[variable.path])
     return step
 
 
-def average(run_dir: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, dict[str, np.ndarray]]:
-    """The step of a run's newest checkpoint and the averaged generator in it: each variable's value by its path.
+def saved_generator(
+    run_dir: Path, shapes: Mapping[str, tuple[int, ...]], part: str = AVERAGE
+) -> tuple[int, dict[str, np.ndarray]]:
+    """The step of a run's newest checkpoint and a generator in it: each variable's value by its path.
 
     Args:
         shapes: of the variables that there must be.
+        part: `average`, or `generator` for the live weights.
 
     Raises:
         UserError: there is no checkpoint, or a damaged one, or one of another network.
@@ -123,7 +130,7 @@ def average(run_dir: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, 
     with _told_of(path):
         reader = tf.train.load_checkpoint(path)
         saved = (
-            re.fullmatch(r"average/(.+)/\.ATTRIBUTES/VARIABLE_VALUE", name)
+            re.fullmatch(rf"{part}/(.+)/\.ATTRIBUTES/VARIABLE_VALUE", name)
             for name in reader.get_variable_to_shape_map()
         )
         # TensorFlow writes a slash within a name as ".S"

@@ -1,7 +1,7 @@
 """From sentences to pictures with a trained generator."""
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import keras
@@ -10,7 +10,7 @@ import tensorflow as tf
 from scipy.special import ndtr, ndtri
 
 from stackgan_tf import cards, networks, text
-from stackgan_tf.checkpoint import restore_average
+from stackgan_tf.checkpoint import AVERAGE, restore_generator
 from stackgan_tf.config import Config, from_dict
 from stackgan_tf.errors import UserError
 from stackgan_tf.text import TextEncoder
@@ -19,10 +19,13 @@ from stackgan_tf.text import TextEncoder
 class TextToImage:
     """Draws pictures for sentences or embeddings, or without text, always the same for the same seed."""
 
-    def __init__(self, config: Config, generator: keras.Model, encoder: TextEncoder | None) -> None:
+    def __init__(
+        self, config: Config, generator: keras.Model, encoder: TextEncoder | None, step: int | None = None
+    ) -> None:
         self.config = config
         self.generator = generator
         self.encoder = encoder
+        self.step = step  # of the checkpoint that it is from
         self._draw = tf.function(generator, reduce_retracing=True)
 
     def __call__(
@@ -45,7 +48,7 @@ class TextToImage:
         drawn: list[list[np.ndarray]] = [[] for _ in self.config.scales]
         for start in range(0, count, batch_size):
             rows = range(start, min(start + batch_size, count))
-            noise = self._noise(seed, rows)
+            noise = self.noise(seed, rows)
             conditions = {} if embeddings is None else {"text_embedding": embeddings[rows.start : rows.stop]}
             outputs = self._draw(**noise, **conditions)
             for images, scale in zip(outputs.images, drawn, strict=True):
@@ -73,7 +76,8 @@ class TextToImage:
                 raise UserError(f"the sentence {sentence!r} has no word")
         return embeddings, len(sentences)
 
-    def _noise(self, seed: int, rows: range) -> dict[str, np.ndarray]:
+    def noise(self, seed: int, rows: Iterable[int]) -> dict[str, np.ndarray]:
+        """The inputs z [N, Z] and, with text, eps [N, E] of these pictures: each drawn from the seed and its number."""
         rngs = [np.random.default_rng((seed, row)) for row in rows]
         of_eps = {"normal": _normal, "truncated_normal": _truncated_normal}[self.config.model.eps_distribution]
         draws = {name: _normal if name == "z" else of_eps for name in self.generator.noise_sizes}
@@ -90,16 +94,20 @@ def _truncated_normal(rng: np.random.Generator, size: int) -> np.ndarray:
     return ndtri(rng.uniform(low, high, size)).astype(np.float32)
 
 
-def load_generator(run_dir: str | Path) -> TextToImage:
-    """The generator of a run: the average (EMA) of its newest checkpoint, in float32.
+def load_generator(run_dir: str | Path, part: str = AVERAGE) -> TextToImage:
+    """The generator of a run's newest checkpoint, in float32.
+
+    Args:
+        part: `checkpoint.AVERAGE` (EMA), or `checkpoint.LIVE`.
 
     Raises:
         UserError: not a run directory, no checkpoint, or a damaged one.
     """
     config = run_config(run_dir)
     generator = networks.build_generator(config)
-    restore_average(generator, Path(run_dir))
-    return TextToImage(config, generator, text.load(config.data, Path(run_dir)) if config.model.conditional else None)
+    step = restore_generator(generator, Path(run_dir), part)
+    encoder = text.load(config.data, Path(run_dir)) if config.model.conditional else None
+    return TextToImage(config, generator, encoder, step)
 
 
 def run_config(run_dir: str | Path) -> Config:

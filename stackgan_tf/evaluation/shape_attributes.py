@@ -1,13 +1,18 @@
 """Does a picture of `shapes` show what its caption asked for? A rule on pixels, with no learned part."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
 from stackgan_tf.data.builders.shapes import COLORS, COMBINATIONS, EXTENTS, SHAPES, Attributes
 from stackgan_tf.data.records import Records
+from stackgan_tf.evaluation.metric import Metric, Score, Seen
 from stackgan_tf.generation import TextToImage
+
+if TYPE_CHECKING:
+    from stackgan_tf.evaluation.plan import Plan
 
 CHANCE = {
     "color": 1 / len(COLORS),
@@ -55,10 +60,43 @@ def attribute_accuracy(images: np.ndarray, asked: Sequence[Attributes]) -> dict[
         images: [N, S, S, 3] uint8.
         asked: N attributes.
     """
+    return _shares(_hits(images, asked))
+
+
+def _hits(images: np.ndarray, asked: Sequence[Attributes]) -> np.ndarray:
+    """Whether each attribute is as asked: [N, 4] bool."""
     read = [read_attributes(image) for image in images]
-    hits = np.array([[a == b for a, b in zip(r, a, strict=True)] for r, a in zip(read, asked, strict=True)])
+    return np.array([[a == b for a, b in zip(r, a, strict=True)] for r, a in zip(read, asked, strict=True)])
+
+
+def _shares(hits: np.ndarray) -> dict[str, float]:
     scores = dict(zip(Attributes._fields, hits.mean(axis=0).tolist(), strict=True))
     return scores | {"all": float(hits.all(axis=1).mean())}
+
+
+class ShapeAttributes(Metric):
+    """`attribute_accuracy` of all samples, with its standard error and that of the data set's own pictures."""
+
+    needs = "images"
+    unsaved = frozenset({"plan"})
+
+    def __init__(self, count: int, plan: "Plan") -> None:
+        super().__init__(count, plan)
+        self.plan = plan
+        self.hits = np.zeros((count, len(Attributes._fields)), bool)
+
+    def add(self, seen: Seen) -> None:
+        """Reads each picture."""
+        labels = self.plan.records.labels[self.plan.record(seen.numbers)]
+        self.hits[seen.numbers] = _hits(seen.images, [COMBINATIONS[label] for label in labels])
+
+    def scores(self, real: "ShapeAttributes") -> dict[str, Score]:
+        """A share for each attribute, and for all four at once."""
+        theirs, count = _shares(real.hits), len(self.hits)
+        return {
+            name: Score(share, float(np.sqrt(share * (1 - share) / count)), theirs[name])
+            for name, share in _shares(self.hits).items()
+        }
 
 
 def held_out_accuracy(artist: TextToImage, records: Records, count: int = 256, seed: int = 0) -> dict[str, float]:

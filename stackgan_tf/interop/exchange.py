@@ -90,7 +90,7 @@ def export_run(run_dir: Path, file: Path) -> int:
         raise UserError(f"--run_dir={run_dir}: the released code has no such network ({', '.join(strange)})")
     with tf.Graph().as_default():  # names and shapes only
         shapes = checkpoint.shapes_by_path(networks.build_generator(config))
-    step, values = checkpoint.average(run_dir, shapes)
+    step, values = checkpoint.saved_generator(run_dir, shapes)
     generation = GENERATIONS[config.model.family]
     state = official.to_published(values, generation)
     torch_files.write(file, state, prefix=torch_files.PREFIX if generation == "stackgan_v2" else "")

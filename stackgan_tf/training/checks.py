@@ -6,9 +6,9 @@ from stackgan_tf import checkpoint
 from stackgan_tf import config as configs
 from stackgan_tf.config import Config
 from stackgan_tf.data.prepare import builder_class
+from stackgan_tf.distribution import replica_devices
 from stackgan_tf.errors import UserError
 from stackgan_tf.generation import run_config
-from stackgan_tf.training.distribution import replica_devices
 
 # What may change when a run goes on: how long it goes and what it writes.
 RESUMABLE = (

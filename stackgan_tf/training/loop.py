@@ -1,14 +1,13 @@
 """The loop: batches in, steps, callbacks, checkpoints."""
 
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 
 import tensorflow as tf
 
 from stackgan_tf.checkpoint import Checkpoints
 from stackgan_tf.config import TrainConfig
+from stackgan_tf.interrupts import catch_interrupts
 from stackgan_tf.structs import Batch
 from stackgan_tf.training.callbacks import Callback
 from stackgan_tf.training.state import TrainState
@@ -79,23 +78,3 @@ class MetricsWindow:
         means["images_per_second"] = self.batch_size * (len(self.rows) - self.timed_from) / (now - self.began)
         self._start(now)
         return means
-
-
-@contextmanager
-def catch_interrupts() -> Iterator[Callable[[], bool]]:
-    """Turns the first Ctrl-C or SIGTERM into an answer to ask for; the second acts as ever."""
-    received: list[int] = []
-    former = {}
-
-    def note(number: int, _: object) -> None:
-        received.append(number)
-        for name, handler in former.items():
-            signal.signal(name, handler)
-
-    for name in (signal.SIGINT, signal.SIGTERM):
-        former[name] = signal.signal(name, note)
-    try:
-        yield lambda: bool(received)
-    finally:
-        for name, handler in former.items():
-            signal.signal(name, handler)

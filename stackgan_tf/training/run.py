@@ -20,13 +20,13 @@ from stackgan_tf.config import Config
 from stackgan_tf.data.embeddings import Embeddings
 from stackgan_tf.data.pipeline import training_batches
 from stackgan_tf.data.records import Records
+from stackgan_tf.distribution import make_strategy
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation.shape_attributes import held_out_accuracy, table
 from stackgan_tf.files import whole, write_whole
 from stackgan_tf.generation import TextToImage, load_generator
 from stackgan_tf.training.callbacks import MetricsFile, ProgressBar, Samples, TensorBoard
 from stackgan_tf.training.checks import check_run_dir, check_stage1
-from stackgan_tf.training.distribution import make_strategy
 from stackgan_tf.training.ema import copy_weights
 from stackgan_tf.training.loop import run_loop
 from stackgan_tf.training.state import TrainState

@@ -8,7 +8,7 @@ import tensorflow as tf
 from stackgan_tf import networks
 from stackgan_tf.checkpoint import variables_by_path
 from stackgan_tf.config import Config
-from stackgan_tf.training.distribution import synchronize_batch_norm
+from stackgan_tf.distribution import synchronize_batch_norm
 from stackgan_tf.training.ema import copy_weights
 from stackgan_tf.training.precision import make_optimizer
 

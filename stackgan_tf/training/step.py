@@ -5,8 +5,8 @@ import tensorflow as tf
 from stackgan_tf import objectives
 from stackgan_tf.config import Config
 from stackgan_tf.data.preprocess import scaled
+from stackgan_tf.distribution import replica_rows
 from stackgan_tf.structs import Batch, GeneratorOutputs, Logits
-from stackgan_tf.training.distribution import replica_rows
 from stackgan_tf.training.ema import update_average
 from stackgan_tf.training.precision import minimize
 from stackgan_tf.training.state import TrainState

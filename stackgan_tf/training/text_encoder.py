@@ -20,6 +20,7 @@ from stackgan_tf.data.embeddings import Embeddings
 from stackgan_tf.data.preprocess import load_image, scaled
 from stackgan_tf.data.records import Records
 from stackgan_tf.errors import UserError
+from stackgan_tf.evaluation.extractors.joint import CHAR_CNN_RNN, IMAGE_WEIGHTS
 from stackgan_tf.evaluation.zero_shot import zero_shot_accuracy
 from stackgan_tf.files import whole, write_whole
 from stackgan_tf.losses.joint_embedding import joint_embedding
@@ -29,8 +30,6 @@ from stackgan_tf.text.char_cnn_rnn import CONFIG, WEIGHTS, characters
 from stackgan_tf.training.callbacks import Callback, MetricsFile, ProgressBar
 from stackgan_tf.training.loop import run_loop
 
-CHAR_CNN_RNN = "char_cnn_rnn"
-IMAGE_WEIGHTS = "image.weights.h5"
 EVALUATED = 256  # images or sentences at once
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stackgan_tf.training.distribution import replica_rows
+from stackgan_tf.distribution import replica_rows
 from stackgan_tf.training.precision import make_optimizer, minimize
 from stackgan_tf.training.state import TrainState
 from stackgan_tf.training.step import TrainStep, draw_noise

@@ -4,7 +4,7 @@ import pytest
 
 from stackgan_tf.errors import UserError
 from stackgan_tf.training.checks import check
-from stackgan_tf.training.distribution import make_strategy
+from stackgan_tf.distribution import make_strategy
 from tests.conftest import tiny_config
 
 

@@ -6,13 +6,16 @@ import tensorflow as tf
 from stackgan_tf.errors import UserError
 
 
-def make_strategy(batch_size: int) -> tf.distribute.Strategy:
+def make_strategy(batch_size: int = 0) -> tf.distribute.Strategy:
     """MirroredStrategy over `replica_devices`. One a process: a second one breaks synchronised batch norm."""
     return tf.distribute.MirroredStrategy(replica_devices(batch_size))
 
 
-def replica_devices(batch_size: int) -> list[str]:
+def replica_devices(batch_size: int = 0) -> list[str]:
     """All visible GPUs, else all logical CPU devices.
+
+    Args:
+        batch_size: over all replicas; 0 where there is no such number.
 
     Raises:
         UserError: the replicas do not divide the batch.

@@ -1,0 +1,194 @@
+"""All figures of a run: which samples, which real images, and what is written down of them."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from stackgan_tf.data.embeddings import Embeddings
+from stackgan_tf.data.records import Records
+from stackgan_tf.errors import UserError
+from stackgan_tf.evaluation.extractors import Extractor
+from stackgan_tf.evaluation.plan import Plan
+from stackgan_tf.evaluation.protocols import METRICS, Protocol
+from stackgan_tf.evaluation.reference import real_images
+from stackgan_tf.evaluation.stream import Listener, Samples, stream
+from stackgan_tf.files import write_whole
+from stackgan_tf.generation import TextToImage
+from stackgan_tf.text import TextEncoder
+
+FOLDER = "evaluation"  # of a run directory
+FOUND = ("value", "error", "real", "notes")  # of a figure; all else are choices
+Figure = dict[str, Any]
+
+
+class Judged(NamedTuple):
+    """A run, and what it is judged with."""
+
+    run_dir: Path
+    artist: TextToImage
+    weights: str  # of the generator: ema or live
+    builder: tfds.core.DatasetBuilder
+    extractors: Mapping[str, Extractor]  # by name
+    joint_text: TextEncoder | None  # where a protocol needs it
+    seed: int
+
+
+def splits(builder: tfds.core.DatasetBuilder) -> list[str]:
+    """Those that can be compared with, `test` first.
+
+    Raises:
+        UserError: there is none with images.
+    """
+    found = [split for split in ("test", "train") if split in builder.info.splits]
+    if empty := [split for split in found if not builder.info.splits[split].num_examples]:
+        raise UserError(f"{builder.data_path}: the {empty[0]} split has no images; there is nothing to compare with")
+    return found
+
+
+def check(protocols: Sequence[Protocol], judged: Judged) -> None:
+    """Whether each can be had of this run.
+
+    Raises:
+        UserError: one cannot.
+    """
+    config = judged.artist.config
+    for protocol in protocols:
+        needs = METRICS[protocol.metric].needs
+        if protocol.metric in ("r_precision", "attributes") and not config.model.conditional:
+            raise UserError(f"--protocol={protocol.metric}: this run draws without text")
+        if protocol.metric == "attributes" and config.data.dataset != "shapes":
+            raise UserError(
+                f"--protocol=attributes: can be read off the pictures of shapes only, not {config.data.dataset}"
+            )
+        if needs == "logits":
+            extractor = judged.extractors[protocol.view.extractor]
+            side = extractor.side or config.scales[-1]
+            if extractor.network(tf.zeros((1, side, side, 3))).logits is None:
+                raise UserError(
+                    f"--extractor={extractor.name}: gives no logits, which {protocol.metric} needs; take one of "
+                    "stackgan_tf.train_classifier"
+                )
+
+
+def evaluate(judged: Judged, protocols: Sequence[Protocol], strategy: tf.distribute.Strategy) -> list[Figure] | None:
+    """The figures of these protocols; None when interrupted (it is saved then, and the same call goes on).
+
+    Raises:
+        UserError: as `check`, `stream` and `real_images`.
+    """
+    check(protocols, judged)
+    figures = []
+    for (split, each), group in groupby(sorted(protocols, key=_pass), _pass):
+        found = _evaluate_split(judged, split, each, list(group), strategy)
+        if found is None:
+            return None
+        figures += found
+    return figures
+
+
+def _pass(protocol: Protocol) -> tuple[str, int]:
+    """Protocols that agree on it are measured on the same samples."""
+    return protocol.split, METRICS[protocol.metric].each
+
+
+def _evaluate_split(
+    judged: Judged, split: str, each: int, protocols: list[Protocol], strategy: tf.distribute.Strategy
+) -> list[Figure] | None:
+    artist, records = judged.artist, Records(judged.builder, split)
+    joint = Embeddings(records, judged.joint_text) if judged.joint_text else None
+    real = real_images(protocols, Plan(records, 1, joint), artist.config, judged.extractors, strategy)
+    if real is None:
+        return None
+    plan = Plan(records, each, joint)
+    embeddings = Embeddings(records, artist.encoder) if artist.encoder else None
+    source = Samples(artist, plan, embeddings, judged.seed, max(protocol.count for protocol in protocols))
+    metrics = {protocol: METRICS[protocol.metric](protocol.count, plan) for protocol in protocols}
+    listeners = [Listener(metric, protocol.view) for protocol, metric in metrics.items()]
+    choices = {protocol: _choices(protocol, judged, records, real.get(protocol)) for protocol in protocols}
+    digest = hashlib.sha256(json.dumps(list(choices.values())).encode()).hexdigest()[:16]
+    partial = judged.run_dir / FOLDER / f"partial-{artist.step}-{digest}.npz"
+    if not stream(source, listeners, judged.extractors, strategy, partial):
+        return None
+    return [
+        figure
+        for protocol, metric in metrics.items()
+        for figure in _figures(protocol, metric, real.get(protocol), choices[protocol])
+    ]
+
+
+def _choices(protocol: Protocol, judged: Judged, records: Records, real: Any) -> dict[str, Any]:  # noqa: ANN401
+    """All that the figure depends on."""
+    view, extractor = protocol.view, judged.extractors.get(protocol.view.extractor) if protocol.view else None
+    data = judged.artist.config.data
+    return {
+        "metric": protocol.metric,
+        "num_samples": protocol.count,
+        "seed": judged.seed,
+        "weights": judged.weights,
+        "dataset": data.dataset,
+        "split": protocol.split,
+        "split_sha256": records.index.digest,
+        "real_images": int(real.count) if real else 0,
+        "crop_at_76_64": data.random_crop,
+        "box_crop": data.box_crop,
+        "side": judged.artist.config.scales[-1],
+        "at": view.at if view else None,
+        "extractor": extractor.name if extractor else None,
+        "extractor_sha256": extractor.fingerprint if extractor else None,
+        "extractor_side": extractor.side if extractor else None,
+        "resize": view.resize if view else None,
+    }
+
+
+def _figures(protocol: Protocol, metric: Any, real: Any, choices: dict[str, Any]) -> Iterator[Figure]:  # noqa: ANN401
+    for name, score in metric.scores(real).items():
+        full = f"{protocol.name}/{name}" if name else protocol.name
+        yield {"name": full, **score._asdict(), "notes": metric.notes(real), **choices}
+
+
+def write(figures: Sequence[Figure], run_dir: Path, step: int) -> Path:
+    """`evaluation/<step>.json` and a row of TensorBoard; figures of other choices stay.
+
+    Raises:
+        UserError: the file cannot be written, or holds something else.
+    """
+    path = run_dir / FOLDER / f"{step}.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = json.loads(path.read_text(encoding="utf-8"))["figures"] if path.is_file() else []
+        fresh = [_chosen(figure) for figure in figures]
+        kept = [figure for figure in kept if _chosen(figure) not in fresh]
+        write_whole(path, json.dumps({"step": step, "figures": kept + list(figures)}, indent=1) + "\n")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{path}: holds something else than figures; move it away") from None
+    with tf.summary.create_file_writer(str(run_dir / "tensorboard")).as_default(step):
+        for figure in figures:
+            tf.summary.scalar(f"evaluation/{figure['name']}", figure["value"])
+    return path
+
+
+def _chosen(figure: Figure) -> Figure:
+    return {name: value for name, value in figure.items() if name not in FOUND}
+
+
+def table(figures: Sequence[Figure]) -> str:
+    """The figures, one a line: value, standard error, what real images get; notes underneath."""
+    width = max(len(figure["name"]) for figure in figures)
+    lines = [f"{'':<{width}}{'value':>12}{'+-':>10}{'real':>10}"]
+    for figure in figures:
+        numbers = (figure["value"], 12), (figure["error"], 10), (figure["real"], 10)
+        lines.append(f"{figure['name']:<{width}}" + "".join(f"{_short(number):>{w}}" for number, w in numbers))
+    notes = dict.fromkeys(f"{f['name'].split('/')[0]}: {note}" for f in figures for note in f["notes"])
+    return "\n".join([*lines, *notes]) + "\n"
+
+
+def _short(number: float | None) -> str:
+    return "" if number is None else f"{number:.4g}"

@@ -1,0 +1,106 @@
+"""What the metrics keep of the real images: computed once, kept beside the data."""
+
+import hashlib
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from stackgan_tf.config import Config
+from stackgan_tf.errors import UserError
+from stackgan_tf.evaluation.extractors import Extractor
+from stackgan_tf.evaluation.metric import Metric
+from stackgan_tf.evaluation.plan import Plan
+from stackgan_tf.evaluation.protocols import METRICS, Protocol
+from stackgan_tf.evaluation.stream import Listener, Photographs, stream
+from stackgan_tf.files import whole
+
+MOST = 50_000  # real images
+
+
+class Reference(NamedTuple):
+    """A metric of the real images, and where it is kept."""
+
+    metric: Metric
+    file: Path
+    key: str  # all that it depends on
+
+
+def real_images(
+    protocols: Sequence[Protocol],
+    plan: Plan,
+    config: Config,
+    extractors: Mapping[str, Extractor],
+    strategy: tf.distribute.Strategy,
+) -> dict[Protocol, Metric] | None:
+    """The metric of the real images for each protocol that compares with them; None when interrupted.
+
+    Raises:
+        UserError: a file is of other images or another extractor, or cannot be read or written.
+    """
+    records = plan.records
+    wanted = {p: _reference(p, plan, config, extractors) for p in protocols if METRICS[p.metric].compares}
+    missing = {p: reference for p, reference in wanted.items() if not _read(reference)}
+    if missing:
+        listeners = [Listener(reference.metric, protocol.view) for protocol, reference in missing.items()]
+        source = Photographs(plan, config.data, config.scales[-1], min(len(records), MOST))
+        digest = hashlib.sha256("".join(reference.key for reference in missing.values()).encode()).hexdigest()
+        partial = records.folder / "reference" / f"partial-{digest[:16]}.npz"
+        if not stream(source, listeners, extractors, strategy, partial):
+            return None
+        for reference in missing.values():
+            _write(reference)
+    return {protocol: reference.metric for protocol, reference in wanted.items()}
+
+
+def _reference(protocol: Protocol, plan: Plan, config: Config, extractors: Mapping[str, Extractor]) -> Reference:
+    cls, records = METRICS[protocol.metric], plan.records
+    count = min(len(records), MOST, cls.most or MOST)
+    view = protocol.view
+    parts = {
+        "metric": protocol.metric,
+        "split": records.split,
+        "images": count,
+        "captions and names": records.index.digest,
+        "side": config.scales[-1],
+        "box crop": config.data.box_crop,
+        "crop at 76/64": config.data.random_crop,
+        "extractor": extractors[view.extractor].fingerprint if view else "none",
+        "resize": f"{view.resize} {view.at or ''}" if view else "none",
+    }
+    if protocol.metric == "r_precision":
+        parts["sentences"] = plan.joint.file.parent.name
+    key = "; ".join(f"{name}: {value}" for name, value in parts.items())
+    name = f"{protocol.metric}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+    return Reference(cls(count, plan), records.folder / "reference" / name, key)
+
+
+def _read(reference: Reference) -> bool:
+    """Whether it was there."""
+    if not reference.file.is_file():
+        return False
+    try:
+        with np.load(reference.file, allow_pickle=False) as file:
+            values = dict(file)
+        key = str(values.pop("key"))
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"{reference.file}: cannot be read ({error}); remove it, and it is made anew") from None
+    if key != reference.key:
+        ours = dict(part.split(": ", 1) for part in reference.key.split("; "))
+        theirs = dict(part.split(": ", 1) for part in key.split("; "))
+        other = ", ".join(name for name in ours if ours[name] != theirs.get(name))
+        raise UserError(f"{reference.file}: is of another {other}; remove it, and it is made anew")
+    reference.metric.restore(values)
+    return True
+
+
+def _write(reference: Reference) -> None:
+    try:
+        reference.file.parent.mkdir(exist_ok=True)
+        with whole(reference.file) as made:
+            np.savez(made, key=reference.key, **reference.metric.state())
+    except OSError as error:
+        raise UserError(f"{reference.file}: cannot be written ({error.strerror or error})") from None
