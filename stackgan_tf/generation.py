@@ -50,9 +50,8 @@ class TextToImage:
             rows = range(start, min(start + batch_size, count))
             noise = self.noise(seed, rows)
             conditions = {} if embeddings is None else {"text_embedding": embeddings[rows.start : rows.stop]}
-            outputs = self._draw(**noise, **conditions)
-            for images, scale in zip(outputs.images, drawn, strict=True):
-                scale.append(np.rint((images.numpy() + 1) * 127.5).astype(np.uint8))
+            for images, scale in zip(self.draw(**noise, **conditions), drawn, strict=True):
+                scale.append(images)
         return {side: np.concatenate(scale) for side, scale in zip(self.config.scales, drawn, strict=True)}
 
     def _embeddings(self, sentences: str | Sequence[str] | np.ndarray | int) -> tuple[np.ndarray | None, int]:
@@ -75,6 +74,10 @@ class TextToImage:
             if not sentence.strip() or not embedding.any():
                 raise UserError(f"the sentence {sentence!r} has no word")
         return embeddings, len(sentences)
+
+    def draw(self, **inputs: np.ndarray) -> list[np.ndarray]:
+        """Pictures at every scale, [N, side, side, 3] uint8, for the generator's own inputs: see `noise`."""
+        return [np.rint((images.numpy() + 1) * 127.5).astype(np.uint8) for images in self._draw(**inputs).images]
 
     def noise(self, seed: int, rows: Iterable[int]) -> dict[str, np.ndarray]:
         """The inputs z [N, Z] and, with text, eps [N, E] of these pictures: each drawn from the seed and its number."""

@@ -2,9 +2,9 @@
 
 import pytest
 
+from stackgan_tf.distribution import make_strategy
 from stackgan_tf.errors import UserError
 from stackgan_tf.training.checks import check
-from stackgan_tf.distribution import make_strategy
 from tests.conftest import tiny_config
 
 

@@ -28,7 +28,20 @@ ALLOWED = {
     "grids": set(),
     "checkpoint": {"errors"},
     "generation": {"cards", "checkpoint", "config", "errors", "networks", "text"},
-    "evaluation": {"data", "errors", "files", "generation", "grids"},
+    "interrupts": set(),
+    "distribution": {"errors"},
+    "evaluation": {
+        "config",
+        "data",
+        "errors",
+        "files",
+        "generation",
+        "grids",
+        "interrupts",
+        "models",
+        "text",
+    },
+    "plots": {"config", "data", "errors", "evaluation", "files", "generation"},
     "interop": {"cards", "checkpoint", "config", "errors", "files", "generation", "networks"},
 }
 NO_TENSORFLOW = {

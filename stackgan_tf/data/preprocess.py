@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from stackgan_tf.config import DataConfig
 from stackgan_tf.data.captioned import Box
 
 LOAD_RATIO = 76 / 64  # 304 for 256
@@ -45,6 +46,12 @@ def load_image(
     image = image.resize((side, side), FILTER, tuple(np.minimum(square, 2 * image.size)))
     image = image if image.mode == "RGB" else image.convert("RGB")
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if random_flip and dice[2] < 0.5 else image
+
+
+def load_plain(encoded: bytes, box: Box | None, side: int, data: DataConfig) -> np.ndarray:
+    """As for training but for chance: the crop is central, and nothing is mirrored. [side, side, 3] uint8."""
+    box = box if data.box_crop else None
+    return np.asarray(load_image(encoded, box, side, np.full(3, 0.5), data.random_crop, random_flip=False))
 
 
 def pyramid(image: Image.Image, scales: Sequence[int]) -> list[np.ndarray]:

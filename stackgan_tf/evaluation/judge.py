@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -14,9 +15,10 @@ from stackgan_tf.data.embeddings import Embeddings
 from stackgan_tf.data.records import Records
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation.extractors import Extractor
+from stackgan_tf.evaluation.metric import Metric
 from stackgan_tf.evaluation.plan import Plan
 from stackgan_tf.evaluation.protocols import METRICS, Protocol
-from stackgan_tf.evaluation.reference import real_images
+from stackgan_tf.evaluation.reference import real_images, reference_count
 from stackgan_tf.evaluation.stream import Listener, Samples, stream
 from stackgan_tf.files import write_whole
 from stackgan_tf.generation import TextToImage
@@ -83,13 +85,22 @@ def evaluate(judged: Judged, protocols: Sequence[Protocol], strategy: tf.distrib
         UserError: as `check`, `stream` and `real_images`.
     """
     check(protocols, judged)
-    figures = []
+    figures, partial = [], _partial(judged, protocols)
     for (split, each), group in groupby(sorted(protocols, key=_pass), _pass):
-        found = _evaluate_split(judged, split, each, list(group), strategy)
+        found = _evaluate_pass(judged, split, each, list(group), strategy, partial / f"{split}-{each}.npz")
         if found is None:
             return None
         figures += found
+    shutil.rmtree(partial)
     return figures
+
+
+def _partial(judged: Judged, protocols: Sequence[Protocol]) -> Path:
+    """The folder of what is done so far of just this call."""
+    names = sorted(protocol.name for protocol in protocols)
+    prints = sorted(extractor.fingerprint for extractor in judged.extractors.values())
+    said = json.dumps([judged.artist.step, judged.weights, judged.seed, names, prints])
+    return judged.run_dir / FOLDER / f"partial-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
 
 def _pass(protocol: Protocol) -> tuple[str, int]:
@@ -97,8 +108,8 @@ def _pass(protocol: Protocol) -> tuple[str, int]:
     return protocol.split, METRICS[protocol.metric].each
 
 
-def _evaluate_split(
-    judged: Judged, split: str, each: int, protocols: list[Protocol], strategy: tf.distribute.Strategy
+def _evaluate_pass(
+    judged: Judged, split: str, each: int, protocols: list[Protocol], strategy: tf.distribute.Strategy, partial: Path
 ) -> list[Figure] | None:
     artist, records = judged.artist, Records(judged.builder, split)
     joint = Embeddings(records, judged.joint_text) if judged.joint_text else None
@@ -110,19 +121,16 @@ def _evaluate_split(
     source = Samples(artist, plan, embeddings, judged.seed, max(protocol.count for protocol in protocols))
     metrics = {protocol: METRICS[protocol.metric](protocol.count, plan) for protocol in protocols}
     listeners = [Listener(metric, protocol.view) for protocol, metric in metrics.items()]
-    choices = {protocol: _choices(protocol, judged, records, real.get(protocol)) for protocol in protocols}
-    digest = hashlib.sha256(json.dumps(list(choices.values())).encode()).hexdigest()[:16]
-    partial = judged.run_dir / FOLDER / f"partial-{artist.step}-{digest}.npz"
     if not stream(source, listeners, judged.extractors, strategy, partial):
         return None
     return [
         figure
         for protocol, metric in metrics.items()
-        for figure in _figures(protocol, metric, real.get(protocol), choices[protocol])
+        for figure in _figures(protocol, metric, real.get(protocol), _choices(protocol, judged, records))
     ]
 
 
-def _choices(protocol: Protocol, judged: Judged, records: Records, real: Any) -> dict[str, Any]:  # noqa: ANN401
+def _choices(protocol: Protocol, judged: Judged, records: Records) -> dict[str, Any]:
     """All that the figure depends on."""
     view, extractor = protocol.view, judged.extractors.get(protocol.view.extractor) if protocol.view else None
     data = judged.artist.config.data
@@ -134,7 +142,7 @@ def _choices(protocol: Protocol, judged: Judged, records: Records, real: Any) ->
         "dataset": data.dataset,
         "split": protocol.split,
         "split_sha256": records.index.digest,
-        "real_images": int(real.count) if real else 0,
+        "real_images": reference_count(protocol, records) if METRICS[protocol.metric].compares else 0,
         "crop_at_76_64": data.random_crop,
         "box_crop": data.box_crop,
         "side": judged.artist.config.scales[-1],
@@ -146,7 +154,7 @@ def _choices(protocol: Protocol, judged: Judged, records: Records, real: Any) ->
     }
 
 
-def _figures(protocol: Protocol, metric: Any, real: Any, choices: dict[str, Any]) -> Iterator[Figure]:  # noqa: ANN401
+def _figures(protocol: Protocol, metric: Metric, real: Metric | None, choices: dict[str, Any]) -> Iterator[Figure]:
     for name, score in metric.scores(real).items():
         full = f"{protocol.name}/{name}" if name else protocol.name
         yield {"name": full, **score._asdict(), "notes": metric.notes(real), **choices}

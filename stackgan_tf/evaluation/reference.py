@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from stackgan_tf.config import Config
+from stackgan_tf.data.records import Records
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation.extractors import Extractor
 from stackgan_tf.evaluation.metric import Metric
@@ -19,6 +20,7 @@ from stackgan_tf.evaluation.stream import Listener, Photographs, stream
 from stackgan_tf.files import whole
 
 MOST = 50_000  # real images
+FOLDER = "reference"  # of a prepared data set
 
 
 class Reference(NamedTuple):
@@ -48,18 +50,23 @@ def real_images(
         listeners = [Listener(reference.metric, protocol.view) for protocol, reference in missing.items()]
         source = Photographs(plan, config.data, config.scales[-1], min(len(records), MOST))
         digest = hashlib.sha256("".join(reference.key for reference in missing.values()).encode()).hexdigest()
-        partial = records.folder / "reference" / f"partial-{digest[:16]}.npz"
+        partial = records.folder / FOLDER / f"partial-{digest[:16]}.npz"
         if not stream(source, listeners, extractors, strategy, partial):
             return None
         for reference in missing.values():
             _write(reference)
+        partial.unlink()
     return {protocol: reference.metric for protocol, reference in wanted.items()}
+
+
+def reference_count(protocol: Protocol, records: Records) -> int:
+    """How many real images a protocol compares with: all, but for very many."""
+    return min(len(records), MOST, METRICS[protocol.metric].most or MOST)
 
 
 def _reference(protocol: Protocol, plan: Plan, config: Config, extractors: Mapping[str, Extractor]) -> Reference:
     cls, records = METRICS[protocol.metric], plan.records
-    count = min(len(records), MOST, cls.most or MOST)
-    view = protocol.view
+    count, view = reference_count(protocol, records), protocol.view
     parts = {
         "metric": protocol.metric,
         "split": records.split,
@@ -75,7 +82,7 @@ def _reference(protocol: Protocol, plan: Plan, config: Config, extractors: Mappi
         parts["sentences"] = plan.joint.file.parent.name
     key = "; ".join(f"{name}: {value}" for name, value in parts.items())
     name = f"{protocol.metric}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
-    return Reference(cls(count, plan), records.folder / "reference" / name, key)
+    return Reference(cls(count, plan), records.folder / FOLDER / name, key)
 
 
 def _read(reference: Reference) -> bool:

@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from stackgan_tf.config import DataConfig
 from stackgan_tf.data.embeddings import Embeddings
-from stackgan_tf.data.preprocess import load_image
+from stackgan_tf.data.preprocess import load_plain
+from stackgan_tf.data.records import Record
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation.extractors import Activations, Extractor
 from stackgan_tf.evaluation.metric import Metric, Seen
@@ -79,11 +80,11 @@ class Photographs(Source):
 
     def inputs(self, numbers: np.ndarray) -> Inputs:
         """The images themselves."""
-        return {"images": np.stack(list(self.pool.map(self._load, self.plan.records.fetch(self.plan.record(numbers)))))}
+        records = self.plan.records.fetch(self.plan.record(numbers))
+        return {"images": np.stack(list(self.pool.map(self._load, records)))}
 
-    def _load(self, record: tuple) -> np.ndarray:
-        box = record.box if self.data.box_crop else None
-        return np.asarray(load_image(record.image, box, self.side, np.full(3, 0.5), self.data.random_crop, False))
+    def _load(self, record: Record) -> np.ndarray:
+        return load_plain(record.image, record.box, self.side, self.data)
 
     def images(self, inputs: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """As they are."""
@@ -107,7 +108,7 @@ def stream(
     """Shows all images of a source to the metrics, each as many as it counts, in the order of their numbers.
 
     Args:
-        file: what is done so far; read where it is there, and removed at the end.
+        file: what is done so far; read where it is there, and left there at the end too.
 
     Returns:
         Whether it came to the end; False when interrupted (it is saved then).
@@ -142,12 +143,10 @@ def stream(
                 _tell(listeners, numbers, images.numpy()[rows], dict(zip(views, activations, strict=True)))
                 done += rows.stop
                 bar.update(rows.stop)
-            if time.monotonic() - saved > SAVE_EVERY_SECONDS or interrupted():
+            if time.monotonic() - saved > SAVE_EVERY_SECONDS or interrupted() or done == source.count:
                 _save(file, listeners, done)
                 saved = time.monotonic()
-    if done >= source.count:
-        file.unlink(missing_ok=True)
-    return done >= source.count
+    return done == source.count
 
 
 def _batch(source: Source, start: int, replicas: int) -> list[dict[str, tf.Tensor]]:

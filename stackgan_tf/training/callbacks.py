@@ -77,19 +77,26 @@ class TensorBoard(Callback):
 
 
 class Samples(Callback):
-    """Pictures of fixed captions (`captions.txt`) and fixed noise by the averaged generator: PNG and TensorBoard."""
+    """Pictures of fixed captions (`captions.txt`) and fixed noise by the averaged generator: PNG and TensorBoard.
 
-    def __init__(self, run_dir: Path, artist: TextToImage, captions: Sequence[str]) -> None:
+    Args:
+        embeddings: of the captions, [N, T], where the encoder does not know sentences.
+    """
+
+    def __init__(
+        self, run_dir: Path, artist: TextToImage, captions: Sequence[str], embeddings: np.ndarray | None = None
+    ) -> None:
         self.folder = run_dir / "samples"
         self.folder.mkdir(exist_ok=True)
         if artist.encoder:
             write_whole(self.folder / "captions.txt", "".join(f"{' '.join(c.split())}\n" for c in captions))
         self.artist, self.captions = artist, captions
+        sentences = list(captions) if artist.encoder else len(captions)
+        self.asked = sentences if embeddings is None else embeddings
         self.writer = tf.summary.create_file_writer(str(run_dir / "tensorboard"))
 
     def on_sample(self, step: int) -> None:
-        asked = list(self.captions) if self.artist.encoder else len(self.captions)
-        grid = grids.caption_grid(self.artist(asked), self.captions)
+        grid = grids.caption_grid(self.artist(self.asked), self.captions)
         grid.save(self.folder / f"step_{step:07d}.png")
         with self.writer.as_default(step):
             tf.summary.image("samples", np.asarray(grid)[None])

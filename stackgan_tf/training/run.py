@@ -4,6 +4,7 @@ import json
 import platform
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -19,7 +20,7 @@ from stackgan_tf.checkpoint import Checkpoints
 from stackgan_tf.config import Config
 from stackgan_tf.data.embeddings import Embeddings
 from stackgan_tf.data.pipeline import training_batches
-from stackgan_tf.data.records import Records
+from stackgan_tf.data.records import Record, Records
 from stackgan_tf.distribution import make_strategy
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation.shape_attributes import held_out_accuracy, table
@@ -78,9 +79,12 @@ def train(
         _carry(encoder.weights, run_dir / text.FOLDER)
     write_whole(run_dir / "environment.json", json.dumps(environment(strategy), indent=2) + "\n")
     artist = TextToImage(config, state.average, encoder)
-    captions = test.told(SAMPLE_COUNT)[1] if test else [""] * SAMPLE_COUNT
+    captions, told = [""] * SAMPLE_COUNT, None
+    if encoder:
+        shown, captions = test.told(SAMPLE_COUNT)
+        told = of_images(encoder, shown) if encoder.by_image else None
     metrics_file = MetricsFile(run_dir / "metrics.jsonl", start_step)
-    samples = Samples(run_dir, artist, captions)
+    samples = Samples(run_dir, artist, captions, told)
     callbacks = [ProgressBar(start_step, config), metrics_file, TensorBoard(run_dir), samples]
     batches = strategy.experimental_distribute_dataset(training_batches(records, config, embeddings, start_step))
     step = TrainStep(state, strategy, config)
@@ -90,6 +94,12 @@ def train(
         metrics_file.append({"step": config.train.steps, "held_out_accuracy": scores})
         sys.stdout.write(table(scores))
     return finished
+
+
+def of_images(encoder: text.TextEncoder, records: Sequence[Record]) -> np.ndarray:
+    """The embeddings of the captions that `Records.told` chooses, of an encoder that knows images only: [N, T]."""
+    counts = [len(record.captions) for record in records]
+    return np.stack([encoder.of_image(r.name, n)[i % n] for i, (r, n) in enumerate(zip(records, counts, strict=True))])
 
 
 def _carry(weights: Path, folder: Path) -> None:

@@ -1,0 +1,139 @@
+"""Figures of a run for a paper: one kind a file, found by the file's name.
+
+Each file has `draw(request: Request) -> matplotlib.figure.Figure`. Files that begin with an underscore are no kinds.
+"""
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stackgan_tf.errors import UserError
+from stackgan_tf.files import whole
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+    from stackgan_tf.evaluation.extractors import Extractor
+    from stackgan_tf.generation import TextToImage
+
+CAPTIONS = "samples/captions.txt"  # of a run directory: what its pictures are drawn for while it trains
+SUFFIXES = (".png", ".pdf")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a figure is drawn from; the run and its data are opened when they are asked for."""
+
+    run_dir: Path
+    data_dir: Path
+    source_dir: Path | None = None
+    texts: tuple[str, ...] = ()
+    seed: int = 0
+    num: int | None = None  # None: as many as the kind shows by itself
+    extractor_name: str = ""
+    weights: str = ""  # of the extractor
+
+    @cached_property
+    def artist(self) -> "TextToImage":
+        """The trained generator.
+
+        Raises:
+            UserError: as `load_generator`, or texts for a run without text.
+        """
+        from stackgan_tf.generation import load_generator
+
+        artist = load_generator(self.run_dir)
+        if artist.encoder is None and self.texts:
+            raise UserError("--text: this run was trained without text; leave it out")
+        return artist
+
+    @cached_property
+    def builder(self) -> "tfds.core.DatasetBuilder":
+        """The data that the run was trained on."""
+        from stackgan_tf.data.prepare import prepare
+
+        return prepare(self.artist.config.data.dataset, self.data_dir, self.source_dir)
+
+    @cached_property
+    def extractor(self) -> "Extractor | None":
+        """What features come from; None where pixels shall do."""
+        from stackgan_tf.evaluation import extractors
+
+        return extractors.load(self.extractor_name, self.weights) if self.extractor_name else None
+
+    def captions(self, count: int) -> list[str]:
+        """The texts asked for, else `count` spread evenly over the run's own or the test split's; [] without text.
+
+        Raises:
+            UserError: the run has too few of its own, and there are no data.
+        """
+        if self.artist.encoder is None or self.texts:
+            return list(self.texts)
+        file = self.run_dir / CAPTIONS
+        told = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        if len(told) < count:
+            from stackgan_tf.data.records import Records
+
+            told = Records(self.builder, "test").told(2 * count)[1]
+        worded = [
+            text for text, embedding in zip(told, self.artist.encoder.encode(told), strict=True) if embedding.any()
+        ]
+        return [worded[i] for i in np.linspace(0, len(worded) - 1, count).astype(int)]
+
+    def samples(self, count: int) -> tuple[list[str], dict[int, np.ndarray]]:
+        """A picture for each caption, `num` where that is given; "" is the caption of a picture without text.
+
+        Args:
+            count: how many where neither texts nor `num` tell.
+
+        Returns:
+            N captions and `{side: [N, side, side, 3] uint8}`.
+        """
+        count = self.num or len(self.texts) or count
+        captions = self.captions(count)
+        shown = [captions[i % len(captions)] for i in range(count)] if captions else [""] * count
+        return shown, self.artist(shown if captions else count, self.seed)
+
+
+def names() -> list[str]:
+    """The kinds that there are."""
+    return [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
+
+
+def check(kind: str, out: Path) -> None:
+    """Whether there is such a kind of figure, and of file.
+
+    Raises:
+        UserError: there is none.
+    """
+    if kind not in names():
+        raise UserError(f"--kind={kind}: unknown; choose from {', '.join(names())}")
+    if out.suffix.lower() not in SUFFIXES:
+        raise UserError(f"--out={out}: must end in {' or '.join(SUFFIXES)}")
+
+
+def write(kind: str, request: Request, out: Path) -> None:
+    """Draws one kind of figure into a file, which is whole or as it was before.
+
+    Raises:
+        UserError: what the figure needs is not there, or the file cannot be written.
+    """
+    try:
+        module = importlib.import_module(f"{__name__}.{kind}")
+    except ModuleNotFoundError as error:
+        raise UserError(f'{error.name} is not installed; pip install "stackgan_tf[figures]" brings it') from None
+    from stackgan_tf.plots._page import style
+
+    with style():
+        figure = module.draw(request)
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            with whole(out) as made:
+                figure.savefig(made)
+        except OSError as error:
+            raise UserError(f"--out={out}: cannot be written ({error.strerror or error})") from None

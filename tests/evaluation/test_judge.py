@@ -1,0 +1,229 @@
+"""A whole evaluation: the same figures each time, on any number of replicas, through interrupts; what is refused."""
+
+import contextlib
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from stackgan_tf import networks, text
+from stackgan_tf.config import from_dict
+from stackgan_tf.data.embeddings import Embeddings
+from stackgan_tf.data.prepare import prepare
+from stackgan_tf.data.records import Records
+from stackgan_tf.errors import UserError
+from stackgan_tf.evaluation import extractors, judge, protocols, stream
+from stackgan_tf.evaluation.inception_score import inception_score
+from stackgan_tf.evaluation.plan import Plan
+from stackgan_tf.generation import TextToImage
+from stackgan_tf.models.classifier import small_classifier
+
+SIDE = 16
+ALL = ["is", "fid", "fid_at8", "kid", "pr", "swd", "ms_ssim", "attributes"]
+
+
+@pytest.fixture(scope="module")
+def seeing(tmp_path_factory):
+    """An untrained classifier of few features."""
+    keras.utils.set_random_seed(3)
+    path = tmp_path_factory.mktemp("classifier") / "tiny.keras"
+    small_classifier(SIDE, 6, 2, "tiny").save(path)
+    return extractors.load(str(path))
+
+
+@pytest.fixture(scope="module")
+def prepared(shapes_data_dir, artist):
+    """`shapes` with its index and embeddings."""
+    Embeddings(Records(prepare("shapes", shapes_data_dir), "test"), artist.encoder)
+    return shapes_data_dir
+
+
+@pytest.fixture
+def data(prepared, tmp_path):
+    """`shapes`, in a folder of its own: what is cached there is this test's."""
+    shutil.copytree(prepared, tmp_path / "data")
+    return prepare("shapes", tmp_path / "data")
+
+
+def artist_of(**sections):
+    keras.utils.set_random_seed(0)
+    values = {
+        "data": {"dataset": "shapes", "text_size": 16, "random_crop": False},
+        "model": {"base_size": 8, "branches": 2, "gf": 8, "df": 4, "noise_size": 6, "condition_size": 5},
+    }
+    config = from_dict({name: fields | sections.get(name, {}) for name, fields in values.items()})
+    encoder = text.load(config.data) if config.model.conditional else None
+    return TextToImage(config, networks.build_generator(config), encoder, 7)
+
+
+@pytest.fixture(scope="module")
+def artist():
+    return artist_of()
+
+
+def judged(artist, data, seeing, run_dir, seed=0):
+    return judge.Judged(run_dir, artist, "ema", data, {seeing.name: seeing}, None, seed)
+
+
+def asked(names, data, seeing, count=100):
+    by_need = dict.fromkeys(("features", "logits"), seeing.name)
+    return [protocols.parse(name, count, by_need, judge.splits(data)) for name in names]
+
+
+@pytest.fixture
+def evaluate(artist, data, seeing, tmp_path, one_replica):
+    def call(names=("is", "fid"), strategy=one_replica, artist=artist, **choices):
+        return judge.evaluate(
+            judged(artist, data, seeing, tmp_path / "run", **choices), asked(names, data, seeing), strategy
+        )
+
+    return call
+
+
+def values(figures):
+    return {figure["name"]: figure["value"] for figure in figures}
+
+
+def test_the_same_figures_each_time_and_on_any_number_of_replicas(evaluate, two_replicas):
+    once = evaluate(ALL)
+    assert len(once) == 5 + 2 + 2 + 5 and np.isfinite(list(values(once).values())).all()
+    assert evaluate(ALL) == once, "to the digit"
+    for name, value in values(evaluate(ALL, two_replicas)).items():
+        assert value == pytest.approx(values(once)[name], rel=1e-6), name
+    assert values(evaluate(seed=1))["fid100_tiny_bicubic_test"] != values(once)["fid100_tiny_bicubic_test"]
+
+
+def test_a_figure_is_that_of_the_pictures_of_the_plan(evaluate, artist, data, seeing):
+    """By hand: each caption of the shuffled records, drawn by `TextToImage` one by one."""
+    records = Records(data, "test")
+    plan = Plan(records)
+    numbers = np.arange(100)
+    chosen = records.fetch(plan.record(numbers))
+    captions = [record.captions[i] for record, i in zip(chosen, plan.caption(numbers), strict=True)]
+    logits = seeing(artist(captions, 0)[SIDE]).logits.numpy()
+    by_hand = np.mean([inception_score(part) for part in np.split(logits, 10)])
+    assert values(evaluate(["is"]))["is100_tiny_bicubic_test"] == pytest.approx(by_hand, rel=1e-5)
+
+
+@contextlib.contextmanager
+def interrupted_after(batches, monkeypatch):
+    """Ctrl-C comes while a batch is looked at."""
+    left = [batches]
+
+    @contextlib.contextmanager
+    def catch():
+        def interrupted():
+            left[0] -= 1
+            return left[0] < 0
+
+        yield interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stream, "catch_interrupts", catch)
+        yield
+
+
+def test_interrupted_it_goes_on(evaluate, monkeypatch, tmp_path):
+    names = ["is", "fid", "kid", "ms_ssim"]
+    expected = evaluate(names)
+    shutil.rmtree(tmp_path / "data/shapes/2.1.0/reference")
+    drawn = []
+    draws = stream.Samples.inputs
+    monkeypatch.setattr(stream.Samples, "inputs", lambda self, n: drawn.append(n.min()) or draws(self, n))
+    with interrupted_after(3, monkeypatch):
+        assert evaluate(names) is None, "among the real images"
+    assert not drawn
+    with interrupted_after(2 * 12 + 3, monkeypatch):
+        assert evaluate(names) is None, "among the samples"
+    drawn.clear()
+    with interrupted_after(2 * 3 + 3, monkeypatch):
+        assert evaluate(names) is None, "among the pairs of samples, which are drawn after the others"
+    assert drawn[0] > 0, "not from the start"
+    drawn.clear()
+    assert evaluate(names) == expected and drawn[0] > 0 and len(drawn) < 4
+    assert not [*tmp_path.rglob("partial*")]
+
+
+def test_the_real_images_are_seen_once(evaluate, monkeypatch):
+    figures = evaluate()
+    monkeypatch.setattr(stream.Photographs, "inputs", None)
+    assert evaluate() == figures
+
+
+def test_a_reference_of_another_extractor_is_refused(evaluate, tmp_path):
+    evaluate(["fid", "fid_at8"])
+    one, other = sorted((tmp_path / "data/shapes/2.1.0/reference").glob("fid-*.npz"))
+    shutil.copy(one, other)
+    with pytest.raises(UserError, match=f"{other.name}: is of another resize; remove it, and it is made anew"):
+        evaluate(["fid", "fid_at8"])
+    other.write_bytes(one.read_bytes()[:100])
+    with pytest.raises(UserError, match=f"{other.name}: cannot be read"):
+        evaluate(["fid", "fid_at8"])
+    other.unlink()
+    evaluate(["fid", "fid_at8"])
+
+
+def test_what_is_no_number_is_counted_and_refused(evaluate):
+    diverged = artist_of()
+    diverged.generator.variables[-1].assign(np.full(diverged.generator.variables[-1].shape, np.nan))
+    with pytest.raises(
+        UserError, match="32 of the samples from 0 to 31 are not of finite numbers: this run has diverged"
+    ):
+        evaluate(artist=diverged)
+
+
+def test_an_extractor_without_logits_has_no_inception_score(
+    evaluate, monkeypatch, artist, data, seeing, tmp_path, one_replica
+):
+    blind = seeing._replace(network=lambda images: seeing.network(images)._replace(logits=None))
+    with pytest.raises(UserError, match="--extractor=tiny: gives no logits, which is needs"):
+        judge.evaluate(judged(artist, data, blind, tmp_path), asked(["fid", "is"], data, blind), one_replica)
+
+
+def test_without_text_nothing_is_asked_of_captions(evaluate):
+    without = artist_of(model={"conditional": False})
+    figures = values(evaluate(["fid", "ms_ssim"], artist=without))
+    assert set(figures) == {"fid100_tiny_bicubic_test", "ms_ssim100_test"}
+    with pytest.raises(UserError, match="--protocol=attributes: this run draws without text"):
+        evaluate(["attributes"], artist=without)
+
+
+def test_a_split_without_images(data):
+    class Empty:
+        data_path = "here"
+
+        class info:
+            splits = {"test": type("Split", (), {"num_examples": 0}), "train": type("Split", (), {"num_examples": 3})}
+
+    with pytest.raises(UserError, match="here: the test split has no images"):
+        judge.splits(Empty)
+    assert judge.splits(data) == ["test", "train"]
+
+
+def test_what_is_written_down(evaluate, tmp_path):
+    figures = evaluate(["fid"])
+    path = judge.write(figures, tmp_path / "run", 7)
+    assert path == tmp_path / "run/evaluation/7.json"
+    (figure,) = json.loads(path.read_text())["figures"]
+    assert figure["name"] == "fid100_tiny_bicubic_test" and figure["num_samples"] == 100 and figure["seed"] == 0
+    assert figure["extractor"] == "tiny" and len(figure["extractor_sha256"]) == 64 and figure["resize"] == "bicubic"
+    assert figure["split"] == "test" and figure["real_images"] == 432 and figure["weights"] == "ema"
+    judge.write(figures, tmp_path / "run", 7)
+    other = evaluate(["fid"], seed=1)
+    judge.write(other, tmp_path / "run", 7)
+    kept = json.loads(path.read_text())["figures"]
+    assert [figure["seed"] for figure in kept] == [0, 1], "the same choices once, other choices beside them"
+    assert list((tmp_path / "run/tensorboard").iterdir())
+    path.write_text('{"figures": 3}')
+    with pytest.raises(UserError, match="holds something else than figures"):
+        judge.write(figures, tmp_path / "run", 7)
+    assert path.read_text() == '{"figures": 3}'
+
+
+def test_the_table_says_what_must_be_known(artist, data, seeing, tmp_path, one_replica):
+    found = asked(["fid", "is"], data, seeing, count=4)
+    table = judge.table(judge.evaluate(judged(artist, data, seeing, tmp_path), found, one_replica))
+    assert "fid4_tiny_bicubic_test: rank-deficient: 4 samples, 4 features" in table
+    assert "is4_tiny_bicubic_test: few samples: 0 in a split, 6 classes" in table
