@@ -51,6 +51,7 @@ def main() -> int:
     run_dir = Path(FLAGS.run_dir).expanduser()
     needs, strategy = protocols.needs(FLAGS.protocol), make_strategy()
     tf.config.experimental.enable_op_determinism()
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # of GPUs: three digits are too few
     with strategy.scope():
         artist = load_generator(run_dir, checkpoint.AVERAGE if FLAGS.ema else checkpoint.LIVE)
         seeing, joint_text = {}, None

@@ -103,24 +103,18 @@ def test_evaluate_as_a_user_runs_it(folder, shapes_data_dir):  # noqa: F811
     keras.utils.set_random_seed(0)
     small_classifier(16, 5, 4, "tiny").save(folder / "tiny.keras")
     said = ["--run_dir=run", f"--data_dir={shapes_data_dir}", "--extractor=tiny.keras", "--num_samples=40"]
-    no_run, unknown, no_joint, missing, live, done = ThreadPoolExecutor(2).map(
+    missing, live, done = ThreadPoolExecutor(2).map(
         lambda flags: run("evaluate", *flags, cwd=folder),
         [
-            ["--run_dir=none", "--protocol=fid"],
-            [*said, "--protocol=fdi"],
             [*said, "--protocol=r_precision", "--joint_encoder=nowhere"],
-            [*said, "--extractor=nothing.keras"],
             [*said, "--protocol=fid", "--noema"],
             [*said, "--protocol=is,fid,attributes,fid40_tiny_bilinear_train"],
         ],
     )
-    assert "none: not a run directory" in refused(no_run)
-    assert "--protocol=fdi: unknown; choose from fid, is" in refused(unknown)
-    assert "--joint_encoder=nowhere: is no folder of python -m stackgan_tf.train_text_encoder" in refused(no_joint)
-    assert "--extractor=nothing.keras: no such file" in refused(missing)
+    assert "--joint_encoder=nowhere: is no folder of python -m stackgan_tf.train_text_encoder" in refused(missing)
     assert done.returncode == 0 and live.returncode == 0, done.stderr + live.stderr
-    for name in ("is40_tiny_bicubic_test", "fid40_tiny_bilinear_train", "attributes40_test/color", "rank-deficient"):
-        assert name in done.stdout or name == "rank-deficient"
+    for name in ("is40_tiny_bicubic_test", "fid40_tiny_bilinear_train", "attributes40_test/color", "few samples"):
+        assert name in done.stdout
     figures = json.loads((folder / "run/evaluation/4.json").read_text())["figures"]
     fids = {figure["weights"]: figure["value"] for figure in figures if figure["name"] == "fid40_tiny_bicubic_test"}
     assert set(fids) == {"ema", "live"} and fids["ema"] != fids["live"]

@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
@@ -45,11 +46,12 @@ def splits(builder: tfds.core.DatasetBuilder) -> list[str]:
     """Those that can be compared with, `test` first.
 
     Raises:
-        UserError: there is none with images.
+        UserError: one has too few images.
     """
     found = [split for split in ("test", "train") if split in builder.info.splits]
-    if empty := [split for split in found if not builder.info.splits[split].num_examples]:
-        raise UserError(f"{builder.data_path}: the {empty[0]} split has no images; there is nothing to compare with")
+    for split in found:
+        if (count := builder.info.splits[split].num_examples) < 2:
+            raise UserError(f"{builder.data_path}: images in the {split} split: {count}; nothing to compare with")
     return found
 
 
@@ -96,9 +98,9 @@ def evaluate(judged: Judged, protocols: Sequence[Protocol], strategy: tf.distrib
 
 
 def _partial(judged: Judged, protocols: Sequence[Protocol]) -> Path:
-    """The folder of what is done so far of just this call."""
-    names = sorted(protocol.name for protocol in protocols)
-    prints = sorted(extractor.fingerprint for extractor in judged.extractors.values())
+    """The folder of what is done so far of just this call; the order counts, as metrics are saved by their places."""
+    names = [protocol.name for protocol in protocols]
+    prints = [extractor.fingerprint for extractor in judged.extractors.values()]
     said = json.dumps([judged.artist.step, judged.weights, judged.seed, names, prints])
     return judged.run_dir / FOLDER / f"partial-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
@@ -151,6 +153,9 @@ def _choices(protocol: Protocol, judged: Judged, records: Records) -> dict[str, 
         "extractor_sha256": extractor.fingerprint if extractor else None,
         "extractor_side": extractor.side if extractor else None,
         "resize": view.resize if view else None,
+        "joint_text": judged.joint_text.fingerprint() if METRICS[protocol.metric].needs == "joint" else None,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
     }
 
 

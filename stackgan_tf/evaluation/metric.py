@@ -40,6 +40,7 @@ class Metric(ABC):
     most: ClassVar[int | None] = None  # images; more would not tell more
     compares: ClassVar[bool] = True  # with real images
     each: ClassVar[int] = 1  # images drawn for a caption, one after the other
+    unsaved: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, count: int, plan: "Plan") -> None:
         self.count = count
@@ -61,14 +62,12 @@ class Metric(ABC):
         return []
 
     def state(self) -> dict[str, np.ndarray]:
-        """What it has kept, to be saved."""
+        """What it has kept, to be saved: its attributes but those of `unsaved`."""
         return {name: np.asarray(value) for name, value in vars(self).items() if name not in self.unsaved}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Goes on from `state`."""
         vars(self).update(state)
-
-    unsaved: ClassVar[frozenset[str]] = frozenset()
 
 
 class Rows(Metric):

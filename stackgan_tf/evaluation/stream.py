@@ -166,6 +166,8 @@ def _tell(
         features, logits = activations[view] if view else (None, None)
         if rows.stop:
             seen = [None if x is None else x.numpy()[rows] for x in (features, logits)]
+            if view and not np.isfinite(seen[0]).all():
+                raise UserError(f"--extractor={view.extractor}: its features are not finite numbers; it is damaged")
             metric.add(Seen(numbers[rows], images[rows], *seen))
 
 

@@ -1,16 +1,23 @@
 """Networks that look at pictures: from files, from Keras, and those that cannot."""
 
 import re
+from dataclasses import asdict
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 from PIL import Image
 
+from stackgan_tf import text
+from stackgan_tf.config import DataConfig
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation import extractors
+from stackgan_tf.evaluation.extractors import joint
 from stackgan_tf.models.classifier import small_classifier
+from stackgan_tf.text.char_cnn_rnn import characters
+from stackgan_tf.training.text_encoder import JointConfig, JointState
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 3)).astype(np.uint8)
 
@@ -126,3 +133,23 @@ def test_inception_v3_from_a_file(tmp_path):
 def test_weights_belong_to_inception_only(file):
     with pytest.raises(UserError, match="only inception_v3 takes weights"):
         extractors.load(str(file), "weights.h5")
+
+
+@pytest.mark.parametrize("encoder", ["char_cnn_rnn", "hashing"])
+def test_the_joint_encoders_of_a_folder(tmp_path, encoder):
+    """Its own text network, or another encoder with the map that was learnt for it."""
+    config = JointConfig("shapes", encoder, size=6, width=4, side=32)
+    state = JointState(config, (201,) if encoder == "char_cnn_rnn" else (1024,))
+    (tmp_path / "encoder.yaml").write_text(yaml.safe_dump(asdict(config)))
+    state.text.save_weights(tmp_path / "text.weights.h5")
+    state.image.save_weights(tmp_path / "image.weights.h5")
+    images, sentences = joint.load(tmp_path)
+    assert images.name == sentences.name == f"joint_{encoder}" and images.side == 32
+    pixels = extractors.resized(tf.cast(IMAGES, tf.float32), 32, "bicubic") / 127.5 - 1
+    np.testing.assert_allclose(images.features(IMAGES), state.image(pixels), rtol=1e-4, atol=1e-5)
+    words = ["a red rose", "a blue box"]
+    read = characters(words) if encoder == "char_cnn_rnn" else text.load(DataConfig()).encode(words)
+    np.testing.assert_allclose(sentences.encode(words), state.text(read), rtol=1e-4, atol=1e-5)
+    (tmp_path / "image.weights.h5").unlink()
+    with pytest.raises(UserError, match="--joint_encoder=.* is no folder of python -m stackgan_tf.train_text_encoder"):
+        joint.load(tmp_path)

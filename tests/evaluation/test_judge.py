@@ -137,6 +137,7 @@ def test_interrupted_it_goes_on(evaluate, monkeypatch, tmp_path):
     assert not drawn
     with interrupted_after(2 * 12 + 3, monkeypatch):
         assert evaluate(names) is None, "among the samples"
+    assert values(evaluate(names[::-1])) == values(expected), "in another order: another call, from the start"
     drawn.clear()
     with interrupted_after(2 * 3 + 3, monkeypatch):
         assert evaluate(names) is None, "among the pairs of samples, which are drawn after the others"
@@ -197,7 +198,7 @@ def test_a_split_without_images(data):
         class info:
             splits = {"test": type("Split", (), {"num_examples": 0}), "train": type("Split", (), {"num_examples": 3})}
 
-    with pytest.raises(UserError, match="here: the test split has no images"):
+    with pytest.raises(UserError, match="here: images in the test split: 0; nothing to compare with"):
         judge.splits(Empty)
     assert judge.splits(data) == ["test", "train"]
 

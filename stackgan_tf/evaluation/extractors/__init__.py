@@ -70,7 +70,9 @@ def resized(images: tf.Tensor, side: int, resize: str) -> tf.Tensor:
     size = images.shape[1]
     if size == side:
         return images
-    weights = tf.image.resize(np.eye(size, dtype=np.float32)[..., None], (side, size), resize, antialias=True)[..., 0]
+    with tf.init_scope():  # once, not at every batch
+        identity = np.eye(size, dtype=np.float32)[..., None]
+        weights = tf.image.resize(identity, (side, size), resize, antialias=True)[..., 0].numpy()
     return tf.einsum("jw,biwc->bijc", weights, tf.einsum("ih,bhwc->biwc", weights, images))
 
 
