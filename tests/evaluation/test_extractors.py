@@ -1,5 +1,6 @@
 """Networks that look at pictures: from files, from Keras, and those that cannot."""
 
+import random
 import re
 from dataclasses import asdict
 
@@ -12,9 +13,13 @@ from PIL import Image
 
 from stackgan_tf import text
 from stackgan_tf.config import DataConfig
+from stackgan_tf.data.builders.shapes import COMBINATIONS, draw
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation import extractors
 from stackgan_tf.evaluation.extractors import joint
+from stackgan_tf.evaluation.fid import frechet_distance
+from stackgan_tf.evaluation.kid import kernel_distance
+from stackgan_tf.evaluation.moments import Moments
 from stackgan_tf.models.classifier import small_classifier
 from stackgan_tf.text.char_cnn_rnn import characters
 from stackgan_tf.training.text_encoder import JointConfig, JointState
@@ -153,3 +158,20 @@ def test_the_joint_encoders_of_a_folder(tmp_path, encoder):
     (tmp_path / "image.weights.h5").unlink()
     with pytest.raises(UserError, match="--joint_encoder=.* is no folder of python -m stackgan_tf.train_text_encoder"):
         joint.load(tmp_path)
+
+
+def test_figures_grow_with_the_damage(file):
+    """Of noised pictures against clean ones; benchmarks/metric_damage.py does so with photographs."""
+    rng, dice = np.random.default_rng(1), random.Random(1)
+    pictures = np.stack([np.asarray(draw(COMBINATIONS[i % 252], "middle", "middle", dice)) for i in range(240)])
+    extractor, fids, kids = extractors.load(str(file)), [], []
+    clean = extractor.features(pictures)
+    of_clean = Moments.of(clean)
+    for deviation in (0, 8, 32, 96):
+        noised = np.clip(pictures + deviation * rng.standard_normal(pictures.shape), 0, 255).astype(np.uint8)
+        features = extractor.features(noised)
+        moments = Moments.of(features)
+        fids.append(frechet_distance(of_clean.mean, of_clean.covariance, moments.mean, moments.covariance))
+        kids.append(kernel_distance(clean, features))
+    assert fids == sorted(fids) and fids[0] == pytest.approx(0, abs=1e-9) and fids[1] > 1e-6
+    assert kids == sorted(kids)
