@@ -63,21 +63,17 @@ def check(protocols: Sequence[Protocol], judged: Judged) -> None:
     """
     config = judged.artist.config
     for protocol in protocols:
-        needs = METRICS[protocol.metric].needs
         if protocol.metric in ("r_precision", "attributes") and not config.model.conditional:
             raise UserError(f"--protocol={protocol.metric}: this run draws without text")
         if protocol.metric == "attributes" and config.data.dataset != "shapes":
             raise UserError(
                 f"--protocol=attributes: can be read off the pictures of shapes only, not {config.data.dataset}"
             )
-        if needs == "logits":
-            extractor = judged.extractors[protocol.view.extractor]
-            side = extractor.side or config.scales[-1]
-            if extractor.network(tf.zeros((1, side, side, 3))).logits is None:
-                raise UserError(
-                    f"--extractor={extractor.name}: gives no logits, which {protocol.metric} needs; take one of "
-                    "stackgan_tf.train_classifier"
-                )
+        if METRICS[protocol.metric].needs == "logits" and not judged.extractors[protocol.view.extractor].has_logits:
+            raise UserError(
+                f"--extractor={protocol.view.extractor}: gives no logits, which {protocol.metric} needs; take one of "
+                "stackgan_tf.train_classifier"
+            )
 
 
 def evaluate(judged: Judged, protocols: Sequence[Protocol], strategy: tf.distribute.Strategy) -> list[Figure] | None:

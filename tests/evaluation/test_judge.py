@@ -25,12 +25,17 @@ ALL = ["is", "fid", "fid_at8", "kid", "pr", "swd", "ms_ssim", "attributes"]
 
 
 @pytest.fixture(scope="module")
-def seeing(tmp_path_factory):
-    """An untrained classifier of few features."""
+def classifier(tmp_path_factory):
+    """The file of an untrained classifier of few features."""
     keras.utils.set_random_seed(3)
     path = tmp_path_factory.mktemp("classifier") / "tiny.keras"
     small_classifier(SIDE, 6, 2, "tiny").save(path)
-    return extractors.load(str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def seeing(classifier):
+    return extractors.load(str(classifier))
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +98,17 @@ def test_the_same_figures_each_time_and_on_any_number_of_replicas(evaluate, two_
     for name, value in values(evaluate(ALL, two_replicas)).items():
         assert value == pytest.approx(values(once)[name], rel=1e-6), name
     assert values(evaluate(seed=1))["fid100_tiny_bicubic_test"] != values(once)["fid100_tiny_bicubic_test"]
+
+
+def test_a_saved_model_on_two_replicas(evaluate, artist, data, classifier, tmp_path, two_replicas):
+    keras.models.load_model(classifier).export(tmp_path / "tiny", verbose=False)
+    expected = values(evaluate(["is", "fid"]))
+    with two_replicas.scope():
+        saved = extractors.load(str(tmp_path / "tiny"))
+    found = judge.evaluate(
+        judged(artist, data, saved, tmp_path / "other"), asked(["is", "fid"], data, saved), two_replicas
+    )
+    assert values(found) == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_figure_is_that_of_the_pictures_of_the_plan(evaluate, artist, data, seeing):
@@ -178,7 +194,7 @@ def test_what_is_no_number_is_counted_and_refused(evaluate):
 def test_an_extractor_without_logits_has_no_inception_score(
     evaluate, monkeypatch, artist, data, seeing, tmp_path, one_replica
 ):
-    blind = seeing._replace(network=lambda images: seeing.network(images)._replace(logits=None))
+    blind = seeing._replace(has_logits=False)
     with pytest.raises(UserError, match="--extractor=tiny: gives no logits, which is needs"):
         judge.evaluate(judged(artist, data, blind, tmp_path), asked(["fid", "is"], data, blind), one_replica)
 

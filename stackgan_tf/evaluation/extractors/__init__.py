@@ -29,6 +29,7 @@ class Extractor(NamedTuple):
     fingerprint: str  # another one whenever an activation would be another
     side: int | None  # of the images that it takes, in pixels; None for any
     network: Callable[[tf.Tensor], Activations]  # [B, side, side, 3] float32 in [-1, 1]
+    has_logits: bool
 
     def __call__(self, images: tf.Tensor, resize: str = FILTERS[0], at: int | None = None) -> Activations:
         """Images [B, S, S, 3] uint8; with `at` first made of that side, then as the network takes them."""
@@ -84,8 +85,10 @@ def digest(parts: Iterable[bytes]) -> str:
     return sha.hexdigest()
 
 
-def checked(name: str, network: Callable[[tf.Tensor], Any], shape: tuple[int | None, ...]) -> Callable:
-    """A network with its outputs as `Activations`, tried on one black image.
+def extractor_of(
+    path: Path, fingerprint: str, network: Callable[[tf.Tensor], Any], shape: tuple[int | None, ...]
+) -> Extractor:
+    """A network, named like its file, with its outputs as `Activations`; tried on one image.
 
     Args:
         shape: of its input.
@@ -94,7 +97,7 @@ def checked(name: str, network: Callable[[tf.Tensor], Any], shape: tuple[int | N
         UserError: it takes no square RGB images, or does not give [B, F].
     """
     if len(shape) != 4 or shape[3] != 3 or shape[1] != shape[2]:
-        raise UserError(f"--extractor={name}: takes inputs of shape {shape}; must take square images, [B, S, S, 3]")
+        raise UserError(f"--extractor={path}: takes inputs of shape {shape}; must take square images, [B, S, S, 3]")
 
     def activations(images: tf.Tensor) -> Activations:
         outputs = network(images)
@@ -102,11 +105,13 @@ def checked(name: str, network: Callable[[tf.Tensor], Any], shape: tuple[int | N
             outputs = {"features": outputs}
         return Activations(outputs.get("features"), outputs.get("logits"))
 
-    try:
-        found = activations(tf.zeros((1, shape[1] or 64, shape[1] or 64, 3)))
+    side, strategy = shape[1] or 64, tf.distribute.get_strategy()
+    try:  # as a replica: what a strategy has loaded cannot be called outside of it
+        run = tf.function(lambda: strategy.run(activations, (tf.zeros((1, side, side, 3)),)), autograph=False)
+        found = strategy.experimental_local_results(run())[0]
     except (ValueError, TypeError, tf.errors.OpError) as error:
-        raise UserError(f"--extractor={name}: cannot look at an image ({' '.join(str(error).split())[:200]})") from None
+        raise UserError(f"--extractor={path}: cannot look at an image ({' '.join(str(error).split())[:200]})") from None
     ranks = [None if x is None else len(getattr(x, "shape", ())) for x in found]
     if ranks not in ([2, 2], [2, None]):
-        raise UserError(f"--extractor={name}: must give features [B, F], or a dictionary of features and logits [B, K]")
-    return activations
+        raise UserError(f"--extractor={path}: must give features [B, F], or a dictionary of features and logits [B, K]")
+    return Extractor(path.stem, fingerprint, shape[1], activations, found.logits is not None)

@@ -33,4 +33,4 @@ def load(weights: str = "") -> Extractor:
     def network(images: tf.Tensor) -> Activations:
         return Activations(*both(images, training=False))
 
-    return Extractor(INCEPTION, digest(w.tobytes() for w in both.get_weights()), SIDE, network)
+    return Extractor(INCEPTION, digest(w.tobytes() for w in both.get_weights()), SIDE, network, has_logits=True)

@@ -68,4 +68,4 @@ def load(folder: Path) -> tuple[Extractor, TextEncoder]:
         return Activations(images(pixels, training=False), None)
 
     fingerprint = digest((folder / name).read_bytes() for name in (CONFIG, IMAGE_WEIGHTS))
-    return Extractor(sentences.name, fingerprint, config["side"], network), sentences
+    return Extractor(sentences.name, fingerprint, config["side"], network, has_logits=False), sentences

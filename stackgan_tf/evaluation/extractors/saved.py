@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from stackgan_tf.errors import UserError
-from stackgan_tf.evaluation.extractors import INCEPTION, Extractor, checked, digest
+from stackgan_tf.evaluation.extractors import INCEPTION, Extractor, digest, extractor_of
 
 
 def load(path: Path) -> Extractor:
@@ -24,8 +24,7 @@ def load(path: Path) -> Extractor:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"--extractor={path}: cannot be read as a .keras file or a SavedModel ({reason})") from None
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    network = checked(str(path), network, shape)
-    return Extractor(path.stem, digest(file.read_bytes() for file in files), shape[1], network)
+    return extractor_of(path, digest(file.read_bytes() for file in files), network, shape)
 
 
 def _keras_file(path: Path) -> tuple[Callable, tuple]:
