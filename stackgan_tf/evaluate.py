@@ -35,9 +35,7 @@ def main() -> int:
         raise UserError("--run_dir is missing: the folder that python -m stackgan_tf.train left")
     if not FLAGS.protocol:
         raise UserError("--protocol is empty: name what to measure, as in --protocol=is,fid")
-    for name, least in ("num_samples", 2), ("seed", 0):
-        if FLAGS[name].value < least:
-            raise UserError(f"--{name}={FLAGS[name].value}: must be at least {least}")
+    program.check_at_least(num_samples=2, seed=0)
     program.load_tensorflow()
     import tensorflow as tf
 

@@ -37,10 +37,7 @@ def main() -> int:
     """Flags in, one file out; the exit code."""
     if not FLAGS.run_dir:
         raise UserError("--run_dir is missing: the folder that python -m stackgan_tf.train left")
-    if FLAGS.num is not None and FLAGS.num < 1:
-        raise UserError(f"--num={FLAGS.num}: must be at least 1")
-    if FLAGS.seed < 0:
-        raise UserError(f"--seed={FLAGS.seed}: must be at least 0")
+    program.check_at_least(num=1, seed=0)
     if not FLAGS.kind:
         raise UserError(f"--kind is missing: what shall be shown? Choose from {', '.join(plots.names())}")
     run_dir = Path(FLAGS.run_dir).expanduser()

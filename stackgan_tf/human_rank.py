@@ -38,9 +38,7 @@ def main() -> int:
 def _page() -> int:
     if not FLAGS.out:
         raise UserError("--out is missing: the folder of the page, as in --out=study")
-    for name, least in ("captions", 1), ("seed", 0):
-        if FLAGS[name].value < least:
-            raise UserError(f"--{name}={FLAGS[name].value}: must be at least {least}")
+    program.check_at_least(captions=1, seed=0)
     from stackgan_tf.evaluation import human_rank
 
     out = Path(FLAGS.out).expanduser()

@@ -35,6 +35,18 @@ def load_tensorflow() -> None:
         os.close(nowhere)
 
 
+def check_at_least(**least: int) -> None:
+    """Whether these flags, where they are given, are no smaller.
+
+    Raises:
+        UserError: one is.
+    """
+    for name, smallest in least.items():
+        value = flags.FLAGS[name].value
+        if value is not None and value < smallest:
+            raise UserError(f"--{name}={value}: must be at least {smallest}")
+
+
 def leave(code: int) -> NoReturn:
     """Ends the process at once.
 

@@ -29,10 +29,7 @@ def main() -> int:
     """Flags in, one picture file out; the exit code."""
     if not FLAGS.run_dir:
         raise UserError("--run_dir is missing: the folder that python -m stackgan_tf.train left")
-    if FLAGS.num < 1:
-        raise UserError(f"--num={FLAGS.num}: must be at least 1")
-    if FLAGS.seed < 0:
-        raise UserError(f"--seed={FLAGS.seed}: must be at least 0")
+    program.check_at_least(num=1, seed=0)
     out = Path(FLAGS.out).expanduser()
     if out.suffix.lower() not in IMAGE_SUFFIXES:
         raise UserError(f"--out={out}: must end in {', '.join(IMAGE_SUFFIXES)}")

@@ -40,9 +40,7 @@ def main() -> int:
     """Flags in, a classifier out; the exit code."""
     if not FLAGS.dataset:
         raise UserError("--dataset is missing, as in --dataset=oxford102")
-    for name, least in ("steps", 1), ("batch_size", 2), ("seed", 0):
-        if FLAGS[name].value < least:
-            raise UserError(f"--{name}={FLAGS[name].value}: must be at least {least}")
+    program.check_at_least(steps=1, batch_size=2, seed=0)
     if FLAGS.precision not in CHOICES["train.precision"][:2]:
         raise UserError(f"--precision={FLAGS.precision}: must be one of {', '.join(CHOICES['train.precision'][:2])}")
     program.load_tensorflow()

@@ -37,9 +37,7 @@ def main() -> int:
     """Flags in, an encoder out; the exit code."""
     if not FLAGS.dataset:
         raise UserError("--dataset is missing, as in --dataset=oxford102")
-    for name, least in ("steps", 1), ("batch_size", 2), ("seed", 0):
-        if FLAGS[name].value < least:
-            raise UserError(f"--{name}={FLAGS[name].value}: must be at least {least}")
+    program.check_at_least(steps=1, batch_size=2, seed=0)
     if FLAGS.side not in (32, 64, 128, 256):
         raise UserError(f"--side={FLAGS.side}: must be 32, 64, 128 or 256")
     if FLAGS.precision not in CHOICES["train.precision"][:2]:

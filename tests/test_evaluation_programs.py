@@ -49,7 +49,7 @@ def test_a_classifier_learns_and_is_an_extractor(pictures, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
     assert lines[-1] == {"step": 40, "accuracy": accuracy}
     assert train_classifier(config, pictures, tmp_path / "out") == accuracy, "done already"
-    with pytest.raises(UserError, match="holds a classifier of another configuration"):
+    with pytest.raises(UserError, match="holds a network of another configuration"):
         train_classifier(small(steps=41), pictures, tmp_path / "out")
 
 

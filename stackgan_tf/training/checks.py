@@ -77,6 +77,22 @@ def check_run_dir(run_dir: Path, config: Config, resume: str) -> bool:
     return path is not None
 
 
+def check_out(out: Path, file: str, said: str) -> None:
+    """Whether a network can be trained, or gone on with, in a folder of its own.
+
+    Args:
+        file: of its configuration in the folder.
+        said: what that must be.
+
+    Raises:
+        UserError: the folder holds another one, or something else.
+    """
+    if (out / file).is_file() and (out / file).read_text(encoding="utf-8") != said:
+        raise UserError(f"--out={out}: holds a network of another configuration; name another folder")
+    if out.exists() and not (out / file).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"--out={out}: holds other files; name a new or empty folder")
+
+
 def check_stage1(config: Config) -> Path:
     """The run directory of the Stage-I that Stage-II starts from.
 

@@ -23,6 +23,7 @@ from stackgan_tf.errors import UserError
 from stackgan_tf.files import whole, write_whole
 from stackgan_tf.models.classifier import fine_tuned_inception, small_classifier
 from stackgan_tf.training.callbacks import Callback, MetricsFile, ProgressBar
+from stackgan_tf.training.checks import check_out
 from stackgan_tf.training.loop import run_loop
 
 CONFIG = "classifier.yaml"
@@ -196,10 +197,7 @@ def train_classifier(config: ClassifierConfig, builder: tfds.core.DatasetBuilder
         UserError: the folder holds something else, the data have one class only, or the weights cannot be had.
     """
     said = yaml.safe_dump(asdict(config), sort_keys=False)
-    if (folder / CONFIG).is_file() and (folder / CONFIG).read_text(encoding="utf-8") != said:
-        raise UserError(f"--out={folder}: holds a classifier of another configuration; name another folder")
-    if folder.exists() and not (folder / CONFIG).is_file() and any(folder.iterdir()):
-        raise UserError(f"--out={folder}: holds other files; name a new or empty folder")
+    check_out(folder, CONFIG, said)
     photographs = Photographs(builder, config)
     state = ClassifierState(config, len(photographs.classes))
     checkpoints = Checkpoints(folder, state.parts(), keep=1)

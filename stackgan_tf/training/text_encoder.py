@@ -28,6 +28,7 @@ from stackgan_tf.models.char_cnn_rnn import CharCnnRnn
 from stackgan_tf.models.image_encoder import ImageEncoder
 from stackgan_tf.text.char_cnn_rnn import CONFIG, WEIGHTS, characters
 from stackgan_tf.training.callbacks import Callback, MetricsFile, ProgressBar
+from stackgan_tf.training.checks import check_out
 from stackgan_tf.training.loop import run_loop
 
 EVALUATED = 256  # images or sentences at once
@@ -183,10 +184,7 @@ def train_text_encoder(config: JointConfig, builder: tfds.core.DatasetBuilder, f
         UserError: the folder holds something else, or the data have no captions or only one class.
     """
     said = yaml.safe_dump(asdict(config), sort_keys=False)
-    if (folder / CONFIG).is_file() and (folder / CONFIG).read_text(encoding="utf-8") != said:
-        raise UserError(f"--out={folder}: holds an encoder of another configuration; name another folder")
-    if folder.exists() and not (folder / CONFIG).is_file() and any(folder.iterdir()):
-        raise UserError(f"--out={folder}: holds other files; name a new or empty folder")
+    check_out(folder, CONFIG, said)
     train = Records(builder, "train")
     plan = JointPlan(train, Texts(train, config), config)
     test = Records(builder, "test")

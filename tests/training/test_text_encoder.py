@@ -80,7 +80,7 @@ def test_what_is_left_is_an_encoder(builder, tmp_path):
     assert latest(tmp_path / "whole").endswith("ckpt-3")
     again = train_text_encoder(JointConfig(**SMALL), builder, tmp_path / "whole")
     assert again == accuracy, "restored, with nothing left to do"
-    with pytest.raises(UserError, match="holds an encoder of another configuration"):
+    with pytest.raises(UserError, match="holds a network of another configuration"):
         train_text_encoder(JointConfig(**SMALL | {"side": 64}), builder, tmp_path / "whole")
 
 
