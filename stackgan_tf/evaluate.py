@@ -67,7 +67,7 @@ def main() -> int:
     if figures is None:
         sys.stderr.write(f"interrupted and saved; the same command goes on ({run_dir})\n")
         return 130
-    path = judge.write(figures, run_dir, artist.step)
+    path = judge.write(judged, figures)
     sys.stdout.write(
         f"{judge.table(figures)}{path}: step {artist.step}, {'average' if FLAGS.ema else 'live'} weights\n"
     )

@@ -61,8 +61,8 @@ def main() -> int:
     if config.model.conditional:
         sys.stdout.write(
             f"It understands embeddings of the text encoder that it was trained with, size {config.data.text_size}: "
-            f"give them to stackgan_tf.sample as --embeddings=FILE.npy; --text goes through "
-            f"{config.data.text_encoder} and means nothing to it\n"
+            f"give them to stackgan_tf.sample as --embeddings=FILE.npy, or name their table when you import, as in "
+            f"--set data.text_path=birds/test/char-CNN-RNN-embeddings.pickle\n"
         )
     return 0
 

@@ -1,5 +1,6 @@
 """How every `python -m` program starts and ends: one line and exit code 2 for a user's mistake."""
 
+import errno
 import importlib
 import os
 import sys
@@ -71,7 +72,9 @@ def _guarded(main: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and (error.filename or error.errno == errno.ENOSPC):
+            return _refuse(f"{error.filename or 'a file'}: {error.strerror}")
         traceback.print_exc()
         return 1
 

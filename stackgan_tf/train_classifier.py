@@ -43,6 +43,8 @@ def main() -> int:
     program.check_at_least(steps=1, batch_size=2, seed=0)
     if FLAGS.precision not in CHOICES["train.precision"][:2]:
         raise UserError(f"--precision={FLAGS.precision}: must be one of {', '.join(CHOICES['train.precision'][:2])}")
+    if FLAGS.network == "small" and FLAGS.weights != "imagenet":
+        raise UserError(f"--weights={FLAGS.weights}: of inception_v3; leave it out with --network=small")
     program.load_tensorflow()
     from stackgan_tf.data.prepare import prepare
     from stackgan_tf.training.classifier import ClassifierConfig, build, train_classifier
@@ -56,6 +58,8 @@ def main() -> int:
             build(configs["inception_v3"], 2, "float32")
             network = "inception_v3"
         except UserError as error:
+            if FLAGS.weights != "imagenet":
+                raise
             logging.warning("%s", error)
             network = "small"
     config = configs[network]

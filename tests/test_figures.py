@@ -81,19 +81,37 @@ def test_scales_are_side_by_side(artist, asked):
 
 def test_without_texts_the_run_has_captions_and_then_the_data(artist, asked):
     request = asked(artist)
-    assert request.captions(2) == [OWN[0], OWN[3]], "spread evenly"
-    many = request.captions(20)
+    assert request.told(2).captions == [OWN[0], OWN[3]], "spread evenly"
+    many = request.told(20).captions
     told = Records(request.builder, "test").told(40)[1]
     assert len(many) == 20 and set(many) <= set(told)
     assert request.samples(3)[0] == [OWN[0], OWN[1], OWN[3]]
-    captions, images = asked(artist, texts=(RED, BLUE), num=5).samples(3)
+    texts = asked(artist, texts=(RED, BLUE))
+    captions, images = texts.samples(5)
     assert captions == [RED, BLUE, RED, BLUE, RED] and images[16].shape == (5, 16, 16, 3)
+    assert texts.rows(4) == 2 and asked(artist, texts=(RED, BLUE), num=5).rows(4) == 5 and request.rows(4) == 4
+
+
+def test_a_run_that_knows_the_captions_of_images_only(artist, asked, monkeypatch):
+    """As with the published tables: the pictures are drawn for the embeddings of test images' captions."""
+    rows = np.random.default_rng(0).standard_normal((5, 16)).astype(np.float32)
+    monkeypatch.setattr(artist, "encoder", type("OfImages", (), {"by_image": True, "size": 16})())
+    monkeypatch.setattr(type(artist.encoder), "of_image", lambda self, name, count: rows[:count], raising=False)
+    request = asked(artist, num=2)
+    captions, embeddings = request.told(3)
+    assert len(captions) == 3 and embeddings.shape == (3, 16)
+    np.testing.assert_array_equal(shown(grid.draw(request))[0], artist(embeddings[:1])[16][0])
+
+
+def test_a_t_sne_has_as_many_samples_as_it_says_whatever_the_texts(artist, asked):
+    figure = tsne.draw(asked(artist, texts=(RED, BLUE), num=10))
+    assert "t-SNE of 10 samples" in written(figure)[0]
 
 
 def test_captions_without_a_word_are_passed_over(artist, asked):
     request = asked(artist)
     (request.run_dir / "samples/captions.txt").write_text(f"{RED}\n{{}}\n{BLUE}\n")
-    assert request.captions(2) == [RED, BLUE]
+    assert request.told(2).captions == [RED, BLUE]
 
 
 def test_the_ends_of_an_interpolation_are_the_plain_pictures(artist, asked):
@@ -296,7 +314,7 @@ def test_no_line_of_a_step(tmp_path):
     [
         (interpolation, {"texts": (RED, BLUE, RED)}, "--text: 3 of them; give two"),
         (interpolation, {"num": 1}, "--num=1: an interpolation has at least 2"),
-        (interpolation, {"texts": (RED, "?!")}, r"the sentence '\?!' has no word"),
+        (interpolation, {"texts": (RED, "?!")}, r"--text='\?!': has no word"),
         (grid, {"num": 500}, "500 pictures side by side are too small"),
         (grid, {"texts": (" ",)}, "has no word"),
         (tsne, {"num": 8}, "--num=8: at least 9 samples"),

@@ -1,13 +1,13 @@
 """The embeddings of a split's captions: computed once, kept beside the data, read from there as they are needed."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from stackgan_tf.data.records import Records
+from stackgan_tf.data.records import Record, Records
 from stackgan_tf.errors import UserError
 from stackgan_tf.files import whole
 from stackgan_tf.text import TextEncoder
@@ -40,6 +40,14 @@ class Embeddings:
     def of(self, record: int, captions: np.ndarray) -> np.ndarray:
         """Those of some captions of a record, by number: [k] -> [k, T]."""
         return self.rows[self.first[record] + captions]
+
+
+def told_embeddings(encoder: TextEncoder, records: Sequence[Record], captions: Sequence[str]) -> np.ndarray:
+    """Those of the captions that `Records.told` chose of these records, of any encoder: [N, T] float32."""
+    if not encoder.by_image:
+        return encoder.encode(captions)
+    of_images = [encoder.of_image(record.name, len(record.captions)) for record in records]
+    return np.stack([rows[i % len(rows)] for i, rows in enumerate(of_images)])
 
 
 def _stored(file: Path, shape: tuple[int, int]) -> np.ndarray | None:

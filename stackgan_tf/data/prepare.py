@@ -26,6 +26,11 @@ def builder_class(dataset: str) -> type[CaptionedImages]:
         UserError: there is none; names those that exist.
     """
     names = [module.name for module in pkgutil.iter_modules(builders.__path__)]
+    if not dataset:
+        raise UserError(
+            "data.dataset='': this run does not say what it was trained on; name it when you import, as in "
+            "--set data.dataset=cub"
+        )
     if dataset not in names:
         raise UserError(f"data.dataset={dataset!r}: unknown data set; choose from {', '.join(names)}")
     importlib.import_module(f"{builders.__name__}.{dataset}")

@@ -84,17 +84,20 @@ def draw(
     Raises:
         UserError: runs that cannot be compared or loaded, or a test split with fewer images than captions are asked.
     """
+    from stackgan_tf.data.embeddings import told_embeddings
     from stackgan_tf.generation import load_generator, run_config
 
     configs = {name: run_config(run_dir) for name, run_dir in runs.items()}
     _check_alike(configs)
     ours = next(iter(configs.values()))
-    conditional = ours.model.conditional
-    captions = _captions(ours.data.dataset, data_dir, source_dir, count) if conditional else [""] * count
+    records, captions = [], [""] * count
+    if ours.model.conditional:
+        records, captions = _told(ours.data.dataset, data_dir, source_dir, count)
     pictures = {}
     for name, run_dir in runs.items():
         artist = load_generator(run_dir)
-        pictures[name] = artist(captions if conditional else count, seed)[artist.config.scales[-1]]
+        asked = told_embeddings(artist.encoder, records, captions) if artist.encoder else count
+        pictures[name] = artist(asked, seed)[artist.config.scales[-1]]
     return pictures, captions
 
 
@@ -110,7 +113,8 @@ def _check_alike(configs: Mapping[str, Any]) -> None:
             raise UserError(f"--runs: {known}; compare runs of one data set")
 
 
-def _captions(dataset: str, data_dir: Path, source_dir: Path | None, count: int) -> list[str]:
+def _told(dataset: str, data_dir: Path, source_dir: Path | None, count: int) -> tuple[list[Any], list[str]]:
+    """Records of the test split and a caption of each."""
     from stackgan_tf.data.prepare import prepare
     from stackgan_tf.data.records import Records
 
@@ -118,7 +122,7 @@ def _captions(dataset: str, data_dir: Path, source_dir: Path | None, count: int)
     records.require_captions()
     if count > len(records):
         raise UserError(f"--captions={count}: the test split of {dataset} has {len(records)} images only")
-    return records.told(count)[1]
+    return records.told(count)
 
 
 def make_study(pictures: Mapping[str, np.ndarray], captions: Sequence[str], out: Path) -> tuple[Path, Path]:

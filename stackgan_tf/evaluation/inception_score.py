@@ -63,8 +63,9 @@ class InceptionScore(Metric):
 
     def notes(self, real: "InceptionScore") -> list[str]:
         """Whether a split is too small to hold every class."""
-        smallest, classes = int(self.counts.min()), self.p.shape[1]
-        return [f"few samples: {smallest} in a split, {classes} classes"] if smallest < 2 * classes else []
+        classes = self.p.shape[1]
+        smallest = {"samples": int(self.counts.min()), "real images": int(real.counts.min())}
+        return [f"few {what}: {n} in a split, {classes} classes" for what, n in smallest.items() if n < 5 * classes]
 
     def _of_splits(self) -> list[float]:
         return [_score(*row) for row in zip(self.counts, self.p, self.p_log_p, strict=True) if row[0]]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,8 +26,9 @@ from stackgan_tf.generation import TextToImage
 from stackgan_tf.text import TextEncoder
 
 FOLDER = "evaluation"  # of a run directory
-FOUND = ("value", "error", "real", "notes")  # of a figure; all else are choices
-Figure = dict[str, Any]
+FOUND = ("name", "value", "error", "real", "notes")  # of a figure; all else are choices
+Choices = dict[str, Any]  # all that a figure depends on, but for the run itself
+Figure = dict[str, Any]  # what was found, and the choices
 
 
 class Judged(NamedTuple):
@@ -43,26 +44,22 @@ class Judged(NamedTuple):
 
 
 def splits(builder: tfds.core.DatasetBuilder) -> list[str]:
-    """Those that can be compared with, `test` first.
-
-    Raises:
-        UserError: one has too few images.
-    """
-    found = [split for split in ("test", "train") if split in builder.info.splits]
-    for split in found:
-        if (count := builder.info.splits[split].num_examples) < 2:
-            raise UserError(f"{builder.data_path}: images in the {split} split: {count}; nothing to compare with")
-    return found
+    """Those that can be compared with, `test` first."""
+    return [split for split in ("test", "train") if split in builder.info.splits]
 
 
 def check(protocols: Sequence[Protocol], judged: Judged) -> None:
-    """Whether each can be had of this run.
+    """Whether each can be had of this run, and written down.
 
     Raises:
         UserError: one cannot.
     """
     config = judged.artist.config
     for protocol in protocols:
+        count = judged.builder.info.splits[protocol.split].num_examples
+        if count < 2:
+            where = f"{judged.builder.data_path}: images in the {protocol.split} split: {count}"
+            raise UserError(f"{where}; nothing to compare with")
         if protocol.metric in ("r_precision", "attributes") and not config.model.conditional:
             raise UserError(f"--protocol={protocol.metric}: this run draws without text")
         if protocol.metric == "attributes" and config.data.dataset != "shapes":
@@ -74,6 +71,7 @@ def check(protocols: Sequence[Protocol], judged: Judged) -> None:
                 f"--extractor={protocol.view.extractor}: gives no logits, which {protocol.metric} needs; take one of "
                 "stackgan_tf.train_classifier"
             )
+    _written(_file(judged))
 
 
 def evaluate(judged: Judged, protocols: Sequence[Protocol], strategy: tf.distribute.Strategy) -> list[Figure] | None:
@@ -83,22 +81,14 @@ def evaluate(judged: Judged, protocols: Sequence[Protocol], strategy: tf.distrib
         UserError: as `check`, `stream` and `real_images`.
     """
     check(protocols, judged)
-    figures, partial = [], _partial(judged, protocols)
-    for (split, each), group in groupby(sorted(protocols, key=_pass), _pass):
-        found = _evaluate_pass(judged, split, each, list(group), strategy, partial / f"{split}-{each}.npz")
+    choices = {protocol: _choices(protocol, judged) for protocol in protocols}
+    figures, partial = [], _partial(judged, choices.values())
+    for _, group in groupby(sorted(protocols, key=_pass), _pass):
+        found = _evaluate_pass(judged, {protocol: choices[protocol] for protocol in group}, strategy, partial)
         if found is None:
             return None
         figures += found
-    shutil.rmtree(partial)
     return figures
-
-
-def _partial(judged: Judged, protocols: Sequence[Protocol]) -> Path:
-    """The folder of what is done so far of just this call; the order counts, as metrics are saved by their places."""
-    names = [protocol.name for protocol in protocols]
-    prints = [extractor.fingerprint for extractor in judged.extractors.values()]
-    said = json.dumps([judged.artist.step, judged.weights, judged.seed, names, prints])
-    return judged.run_dir / FOLDER / f"partial-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
 
 def _pass(protocol: Protocol) -> tuple[str, int]:
@@ -106,44 +96,58 @@ def _pass(protocol: Protocol) -> tuple[str, int]:
     return protocol.split, METRICS[protocol.metric].each
 
 
+def _partial(judged: Judged, choices: Iterable[Choices]) -> Path:
+    """The folder of what is done so far for figures of just these choices."""
+    said = "".join(sorted({json.dumps(chosen) for chosen in choices}))
+    name = f"{_partials(judged)}{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+    return judged.run_dir / FOLDER / name
+
+
+def _partials(judged: Judged) -> str:
+    return f"partial-{judged.artist.step}-"
+
+
 def _evaluate_pass(
-    judged: Judged, split: str, each: int, protocols: list[Protocol], strategy: tf.distribute.Strategy, partial: Path
+    judged: Judged, choices: Mapping[Protocol, Choices], strategy: tf.distribute.Strategy, partial: Path
 ) -> list[Figure] | None:
+    """Figures of protocols that agree on `_pass`."""
+    protocols = list(choices)
+    split, each = _pass(protocols[0])
     artist, records = judged.artist, Records(judged.builder, split)
     joint = Embeddings(records, judged.joint_text) if judged.joint_text else None
-    real = real_images(protocols, Plan(records, 1, joint), artist.config, judged.extractors, strategy)
+    real = real_images(protocols, Plan(records, 1, joint), artist.config, judged.extractors, strategy, partial)
     if real is None:
         return None
     plan = Plan(records, each, joint)
     embeddings = Embeddings(records, artist.encoder) if artist.encoder else None
     source = Samples(artist, plan, embeddings, judged.seed, max(protocol.count for protocol in protocols))
     metrics = {protocol: METRICS[protocol.metric](protocol.count, plan) for protocol in protocols}
-    listeners = [Listener(metric, protocol.view) for protocol, metric in metrics.items()]
-    if not stream(source, listeners, judged.extractors, strategy, partial):
+    listeners = [Listener(protocol.name, metric, protocol.view) for protocol, metric in metrics.items()]
+    if not stream(source, listeners, judged.extractors, strategy, partial / f"{split}-{each}.npz"):
         return None
     return [
         figure
         for protocol, metric in metrics.items()
-        for figure in _figures(protocol, metric, real.get(protocol), _choices(protocol, judged, records))
+        for figure in _figures(protocol, metric, real.get(protocol), choices[protocol])
     ]
 
 
-def _choices(protocol: Protocol, judged: Judged, records: Records) -> dict[str, Any]:
-    """All that the figure depends on."""
+def _choices(protocol: Protocol, judged: Judged) -> Choices:
     view, extractor = protocol.view, judged.extractors.get(protocol.view.extractor) if protocol.view else None
-    data = judged.artist.config.data
+    artist, records = judged.artist, Records(judged.builder, protocol.split)
     return {
         "metric": protocol.metric,
         "num_samples": protocol.count,
         "seed": judged.seed,
         "weights": judged.weights,
-        "dataset": data.dataset,
+        "text_encoder": artist.encoder.fingerprint() if artist.encoder else None,
+        "dataset": str(judged.builder.info.full_name),
         "split": protocol.split,
         "split_sha256": records.index.digest,
         "real_images": reference_count(protocol, records) if METRICS[protocol.metric].compares else 0,
-        "crop_at_76_64": data.random_crop,
-        "box_crop": data.box_crop,
-        "side": judged.artist.config.scales[-1],
+        "crop_at_76_64": artist.config.data.random_crop,
+        "box_crop": artist.config.data.box_crop,
+        "side": artist.config.scales[-1],
         "at": view.at if view else None,
         "extractor": extractor.name if extractor else None,
         "extractor_sha256": extractor.fingerprint if extractor else None,
@@ -155,41 +159,59 @@ def _choices(protocol: Protocol, judged: Judged, records: Records) -> dict[str, 
     }
 
 
-def _figures(protocol: Protocol, metric: Metric, real: Metric | None, choices: dict[str, Any]) -> Iterator[Figure]:
+def _figures(protocol: Protocol, metric: Metric, real: Metric | None, choices: Choices) -> Iterator[Figure]:
     for name, score in metric.scores(real).items():
         full = f"{protocol.name}/{name}" if name else protocol.name
         yield {"name": full, **score._asdict(), "notes": metric.notes(real), **choices}
 
 
-def write(figures: Sequence[Figure], run_dir: Path, step: int) -> Path:
-    """`evaluation/<step>.json` and a row of TensorBoard; figures of other choices stay.
+def write(judged: Judged, figures: Sequence[Figure]) -> Path:
+    """`evaluation/<step>.json` and a row of TensorBoard; figures of other choices stay. What was saved on the way goes.
 
     Raises:
         UserError: the file cannot be written, or holds something else.
     """
-    path = run_dir / FOLDER / f"{step}.json"
+    path, step = _file(judged), judged.artist.step
+    fresh = [_chosen(figure) for figure in figures]
+    kept = [figure for figure in _written(path) if _chosen(figure) not in fresh]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept = json.loads(path.read_text(encoding="utf-8"))["figures"] if path.is_file() else []
-        fresh = [_chosen(figure) for figure in figures]
-        kept = [figure for figure in kept if _chosen(figure) not in fresh]
         write_whole(path, json.dumps({"step": step, "figures": kept + list(figures)}, indent=1) + "\n")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"{path}: holds something else than figures; move it away") from None
-    with tf.summary.create_file_writer(str(run_dir / "tensorboard")).as_default(step):
-        for figure in figures:
-            tf.summary.scalar(f"evaluation/{figure['name']}", figure["value"])
+        with tf.summary.create_file_writer(str(judged.run_dir / "tensorboard")).as_default(step):
+            for figure in figures:
+                tf.summary.scalar(f"evaluation/{figure['name']}/{judged.weights}", figure["value"])
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
+    own = _partial(judged, fresh)
+    for partial in path.parent.glob("partial-*"):
+        if partial == own or not partial.name.startswith(_partials(judged)):  # of an older step: nobody goes on with it
+            shutil.rmtree(partial)
     return path
 
 
-def _chosen(figure: Figure) -> Figure:
+def _file(judged: Judged) -> Path:
+    return judged.run_dir / FOLDER / f"{judged.artist.step}.json"
+
+
+def _written(path: Path) -> list[Figure]:
+    """The figures in a file.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    try:
+        figures = json.loads(path.read_text(encoding="utf-8"))["figures"] if path.is_file() else []
+        return [dict(figure) for figure in figures]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: holds something else than figures; move it away") from None
+
+
+def _chosen(figure: Figure) -> Choices:
     return {name: value for name, value in figure.items() if name not in FOUND}
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """The figures, one a line: value, standard error, what real images get; notes underneath."""
+    """The figures, one a line: value, error, what real images get; notes underneath."""
     width = max(len(figure["name"]) for figure in figures)
     lines = [f"{'':<{width}}{'value':>12}{'+-':>10}{'real':>10}"]
     for figure in figures:

@@ -31,8 +31,11 @@ def kernel_distances(a: np.ndarray, b: np.ndarray, block: int = BLOCK) -> np.nda
     """That of each pair of blocks: both sides are cut into as many as make the larger's at most `block` rows.
 
     Source: tensorflow-gan 2.1, `kernel_classifier_distance_and_std_from_activations`.
+    Deviation: where the smaller side has less than two rows for each block, there are fewer blocks, and the larger
+    side's last rows are left out.
     """
-    blocks = min(math.ceil(max(len(a), len(b)) / block), min(len(a), len(b)) // 2)  # each has two rows at least
+    blocks = min(math.ceil(max(len(a), len(b)) / block), min(len(a), len(b)) // 2)
+    a, b = a[: blocks * block], b[: blocks * block]
     return np.array([kernel_distance(*pair) for pair in zip(_cut(a, blocks), _cut(b, blocks), strict=True)])
 
 

@@ -19,7 +19,7 @@ class Seen(NamedTuple):
 
 
 class Score(NamedTuple):
-    """A figure, its standard error, and what real images get."""
+    """A figure, its standard error (of IS the deviation over the splits), and what real images get."""
 
     value: float
     error: float | None = None

@@ -48,4 +48,5 @@ class MsSsim(Metric):
     def scores(self, real: None) -> dict[str, Score]:
         """The mean over the pairs and its standard error."""
         count = len(self.similarity)
-        return {"": Score(float(self.similarity.mean()), float(self.similarity.std(ddof=1) / np.sqrt(count)))}
+        error = float(self.similarity.std(ddof=1) / np.sqrt(count)) if count > 1 else None
+        return {"": Score(float(self.similarity.mean()), error)}

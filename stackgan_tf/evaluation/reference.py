@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from stackgan_tf.config import Config
 from stackgan_tf.data.records import Records
@@ -37,25 +38,29 @@ def real_images(
     config: Config,
     extractors: Mapping[str, Extractor],
     strategy: tf.distribute.Strategy,
+    folder: Path,
 ) -> dict[Protocol, Metric] | None:
     """The metric of the real images for each protocol that compares with them; None when interrupted.
 
+    Args:
+        folder: for what is done so far.
+
     Raises:
-        UserError: a file is of other images or another extractor, or cannot be read or written.
+        UserError: a file is of other images or another extractor, or cannot be read.
     """
     records = plan.records
     wanted = {p: _reference(p, plan, config, extractors) for p in protocols if METRICS[p.metric].compares}
     missing = {p: reference for p, reference in wanted.items() if not _read(reference)}
     if missing:
-        listeners = [Listener(reference.metric, protocol.view) for protocol, reference in missing.items()]
+        listeners = [
+            Listener(protocol.name, reference.metric, protocol.view) for protocol, reference in missing.items()
+        ]
         source = Photographs(plan, config.data, config.scales[-1], min(len(records), MOST))
-        digest = hashlib.sha256("".join(reference.key for reference in missing.values()).encode()).hexdigest()
-        partial = records.folder / FOLDER / f"partial-{digest[:16]}.npz"
-        if not stream(source, listeners, extractors, strategy, partial):
+        digest = hashlib.sha256("".join(sorted(reference.key for reference in missing.values())).encode()).hexdigest()
+        if not stream(source, listeners, extractors, strategy, folder / f"real-{digest[:16]}.npz"):
             return None
         for reference in missing.values():
             _write(reference)
-        partial.unlink()
     return {protocol: reference.metric for protocol, reference in wanted.items()}
 
 
@@ -110,4 +115,4 @@ def _write(reference: Reference) -> None:
         with whole(reference.file) as made:
             np.savez(made, key=reference.key, **reference.metric.state())
     except OSError as error:
-        raise UserError(f"{reference.file}: cannot be written ({error.strerror or error})") from None
+        logging.warning("%s: cannot be written (%s); it is made anew each time", reference.file, error.strerror)

@@ -92,8 +92,9 @@ class Photographs(Source):
 
 
 class Listener(NamedTuple):
-    """A metric, and how it sees the images; None for the images alone."""
+    """A metric, the name of what it measures, and how it sees the images; None for the images alone."""
 
+    name: str
     metric: Metric
     view: View | None
 
@@ -146,7 +147,7 @@ def stream(
             if time.monotonic() - saved > SAVE_EVERY_SECONDS or interrupted() or done == source.count:
                 _save(file, listeners, done)
                 saved = time.monotonic()
-    return done == source.count
+        return done == source.count and not interrupted()
 
 
 def _batch(source: Source, start: int, replicas: int) -> list[dict[str, tf.Tensor]]:
@@ -161,26 +162,26 @@ def _batch(source: Source, start: int, replicas: int) -> list[dict[str, tf.Tenso
 def _tell(
     listeners: Sequence[Listener], numbers: np.ndarray, images: np.ndarray, activations: Mapping[View, Activations]
 ) -> None:
-    for metric, view in listeners:
+    for _, metric, view in listeners:
         rows = slice(max(0, min(len(numbers), int(metric.count) - int(numbers[0]))))
         features, logits = activations[view] if view else (None, None)
         if rows.stop:
             seen = [None if x is None else x.numpy()[rows] for x in (features, logits)]
-            if view and not np.isfinite(seen[0]).all():
-                raise UserError(f"--extractor={view.extractor}: its features are not finite numbers; it is damaged")
+            if not all(np.isfinite(x).all() for x in seen if x is not None):
+                raise UserError(f"--extractor={view.extractor}: what it gives is not finite; it is damaged")
             metric.add(Seen(numbers[rows], images[rows], *seen))
 
 
 def _refuse_nan(source: Source, finite: np.ndarray, done: int) -> None:
     if broken := int((~finite).sum()):
         raise UserError(
-            f"{broken} of the {source.what} from {done} to {done + len(finite) - 1} are not of finite numbers: this "
-            "run has diverged; go back to an older checkpoint"
+            f"{broken} of the first {done + len(finite)} {source.what} are not of finite numbers: this run has "
+            "diverged; go back to an older checkpoint"
         )
 
 
 def _save(file: Path, listeners: Sequence[Listener], done: int) -> None:
-    states = {f"{i}.{name}": x for i, listener in enumerate(listeners) for name, x in listener.metric.state().items()}
+    states = {f"{name}.{key}": value for name, metric, _ in listeners for key, value in metric.state().items()}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with whole(file) as made:
@@ -196,7 +197,7 @@ def _restore(file: Path, listeners: Sequence[Listener]) -> int:
             values = dict(saved)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return 0
-    for i, listener in enumerate(listeners):
-        prefix = f"{i}."
-        listener.metric.restore({k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)})
+    for name, metric, _ in listeners:
+        prefix = f"{name}."
+        metric.restore({key.removeprefix(prefix): v for key, v in values.items() if key.startswith(prefix)})
     return int(values["done"])

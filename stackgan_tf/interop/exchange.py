@@ -25,6 +25,7 @@ NOT_RELEASED = (  # fields that its generators do not have; none differs from it
     "model.straight",
     "model.stage2_text",
 )
+EMBEDDINGS = "char-CNN-RNN-embeddings.pickle"  # beside the published images, of the captions of the networks' data
 NAMES = {"stackgan_v1": "StackGAN-v1", "stackgan_v2": "StackGAN-v2"}
 
 
@@ -114,7 +115,9 @@ def _told_by(drawer: official.State, judges: dict[int, Judge], file: Path, gener
     values = official.generator_config(drawer, str(file))
     if judges:
         values["model"]["df"] = next(iter(judges.values())).df
-    values["data"]["dataset"] = ""  # nobody knows; training asks for it
+    values["data"]["dataset"] = ""  # nobody knows; training and evaluation ask for it
+    if values["model"].get("conditional", True):  # no other encoder means anything to such a network
+        values["data"] |= {"text_encoder": "precomputed", "text_path": EMBEDDINGS}
     step = re.fullmatch(r"netG_(\d{1,15})\.pth", file.name) if generation == "stackgan_v2" else None
     values["train"] = {"steps": max(1, int(step[1])) if step else 1}
     if generation == "stackgan_v1":  # the preset follows the TensorFlow code of v1, these files the PyTorch code

@@ -8,7 +8,7 @@ import pkgutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
 CAPTIONS = "samples/captions.txt"  # of a run directory: what its pictures are drawn for while it trains
 SUFFIXES = (".png", ".pdf")
+
+
+class Told(NamedTuple):
+    """What pictures are drawn for."""
+
+    captions: list[str]
+    embeddings: np.ndarray | None  # [N, T]; None without text
 
 
 @dataclass(frozen=True)
@@ -66,38 +73,51 @@ class Request:
 
         return extractors.load(self.extractor_name, self.weights) if self.extractor_name else None
 
-    def captions(self, count: int) -> list[str]:
-        """The texts asked for, else `count` spread evenly over the run's own or the test split's; [] without text.
+    def told(self, count: int) -> Told:
+        """The texts asked for, else `count` spread evenly over the run's own or the test split's; none without text.
+
+        Captions without a word are passed over.
 
         Raises:
-            UserError: the run has too few of its own, and there are no data.
+            UserError: a text has no word, or the run has too few captions of its own, and there are no data.
         """
-        if self.artist.encoder is None or self.texts:
-            return list(self.texts)
-        file = self.run_dir / CAPTIONS
-        told = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-        if len(told) < count:
-            from stackgan_tf.data.records import Records
+        encoder = self.artist.encoder
+        if encoder is None:
+            return Told([], None)
+        if self.texts:
+            told = Told(list(self.texts), encoder.encode(self.texts))
+            for text, embedding in zip(*told, strict=True):
+                if not embedding.any():
+                    raise UserError(f"--text={text!r}: has no word")
+            return told
+        captions, embeddings = self._own(2 * count)
+        worded = np.flatnonzero(embeddings.any(axis=1))
+        chosen = worded[np.linspace(0, len(worded) - 1, count).astype(int)]
+        return Told([captions[i] for i in chosen], embeddings[chosen])
 
-            told = Records(self.builder, "test").told(2 * count)[1]
-        worded = [
-            text for text, embedding in zip(told, self.artist.encoder.encode(told), strict=True) if embedding.any()
-        ]
-        return [worded[i] for i in np.linspace(0, len(worded) - 1, count).astype(int)]
+    def _own(self, count: int) -> Told:
+        """Captions of the run, or of its data where it has too few or its encoder knows images only."""
+        from stackgan_tf.data.embeddings import told_embeddings
+        from stackgan_tf.data.records import Records
+
+        encoder, file = self.artist.encoder, self.run_dir / CAPTIONS
+        captions = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        if encoder.by_image or len(captions) < count // 2:
+            records, captions = Records(self.builder, "test").told(count)
+            return Told(captions, told_embeddings(encoder, records, captions))
+        return Told(captions, encoder.encode(captions))
+
+    def rows(self, count: int) -> int:
+        """How many samples a figure shows: `num`, else one for each text, else `count`."""
+        return self.num or len(self.texts) or count
 
     def samples(self, count: int) -> tuple[list[str], dict[int, np.ndarray]]:
-        """A picture for each caption, `num` where that is given; "" is the caption of a picture without text.
-
-        Args:
-            count: how many where neither texts nor `num` tell.
-
-        Returns:
-            N captions and `{side: [N, side, side, 3] uint8}`.
-        """
-        count = self.num or len(self.texts) or count
-        captions = self.captions(count)
-        shown = [captions[i % len(captions)] for i in range(count)] if captions else [""] * count
-        return shown, self.artist(shown if captions else count, self.seed)
+        """So many pictures, the captions again and again: these, "" without text, and `{side: [N, side, side, 3]}`."""
+        captions, embeddings = self.told(count)
+        if embeddings is None:
+            return [""] * count, self.artist(count, self.seed)
+        turns = np.arange(count) % len(captions)
+        return [captions[i] for i in turns], self.artist(embeddings[turns], self.seed)
 
 
 def names() -> list[str]:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from stackgan_tf.errors import UserError
 from stackgan_tf.generation import TextToImage
-from stackgan_tf.plots import Request
+from stackgan_tf.plots import Request, Told
 from stackgan_tf.plots._page import Row, page
 
 PAIRS, FRAMES = 2, 8
@@ -19,10 +19,10 @@ def draw(request: Request) -> Figure:
     """Two rows for each pair of texts; without text, a row for each pair of noises.
 
     Raises:
-        UserError: texts that are not in pairs, or with no word, or fewer than two pictures a row.
+        UserError: texts that are not in pairs, or fewer than two pictures a row.
     """
     artist, frames = request.artist, FRAMES if request.num is None else request.num
-    texts = request.captions(2 * PAIRS)
+    texts, embeddings = request.told(2 * PAIRS)
     if frames < 2:
         raise UserError(f"--num={frames}: an interpolation has at least 2 pictures")
     if len(texts) % 2:
@@ -30,15 +30,12 @@ def draw(request: Request) -> Figure:
     if not texts:
         ways = [_ends(artist, request.seed, pair) for pair in range(PAIRS)]
         return page([Row(drawn(artist, between_noises(*ends, frames)), "From one noise to another") for ends in ways])
-    return page([row for pair in range(len(texts) // 2) for row in _rows(request, texts, pair, frames)])
+    told = [Told(texts[i : i + 2], embeddings[i : i + 2]) for i in range(0, len(texts), 2)]
+    return page([row for pair, ends in enumerate(told) for row in _rows(request, ends, pair, frames)])
 
 
-def _rows(request: Request, texts: list[str], pair: int, frames: int) -> Iterator[Row]:
-    artist, (first, last) = request.artist, texts[2 * pair : 2 * pair + 2]
-    embeddings = artist.encoder.encode([first, last])
-    for text, embedding in zip((first, last), embeddings, strict=True):
-        if not embedding.any():
-            raise UserError(f"the sentence {text!r} has no word")
+def _rows(request: Request, ends: Told, pair: int, frames: int) -> Iterator[Row]:
+    artist, (first, last), embeddings = request.artist, ends.captions, ends.embeddings
     start, end = _ends(artist, request.seed, pair)
     fixed = {name: np.repeat(value[None], frames, axis=0) for name, value in start.items()}
     yield Row(drawn(artist, fixed, between_texts(*embeddings, frames)), first, last)

@@ -34,7 +34,7 @@ class Nearest(NamedTuple):
 
 def draw(request: Request) -> Figure:
     """A row for each sample: itself, its neighbours and their distances; in the title, how near real images are."""
-    captions, drawn = request.samples(ROWS)
+    captions, drawn = request.samples(request.rows(ROWS))
     config, space = request.artist.config, features_for(request, SIDE)
     samples = drawn[config.scales[-1]]
     train = Records(request.builder, "train")

@@ -18,6 +18,6 @@ def draw(request: Request) -> Figure:
     model = request.artist.config.model
     if model.family != "v1_stage2":
         raise UserError(f"--kind=stages: {request.run_dir} is a {model.name}; give the run of a v1_stage2")
-    captions, images = request.samples(ROWS)
+    captions, images = request.samples(request.rows(ROWS))
     rows = [Row([scale[i] for scale in images.values()], caption) for i, caption in enumerate(captions)]
     return page(rows, [f"{name}, {side} pixels" for name, side in zip(("Stage-I", "Stage-II"), images, strict=True)])

@@ -80,7 +80,8 @@ class Samples(Callback):
     """Pictures of fixed captions (`captions.txt`) and fixed noise by the averaged generator: PNG and TensorBoard.
 
     Args:
-        embeddings: of the captions, [N, T], where the encoder does not know sentences.
+        captions: N sentences; empty ones without text.
+        embeddings: of the captions, [N, T]; None without text.
     """
 
     def __init__(
@@ -91,8 +92,7 @@ class Samples(Callback):
         if artist.encoder:
             write_whole(self.folder / "captions.txt", "".join(f"{' '.join(c.split())}\n" for c in captions))
         self.artist, self.captions = artist, captions
-        sentences = list(captions) if artist.encoder else len(captions)
-        self.asked = sentences if embeddings is None else embeddings
+        self.asked = len(captions) if embeddings is None else embeddings
         self.writer = tf.summary.create_file_writer(str(run_dir / "tensorboard"))
 
     def on_sample(self, step: int) -> None:

@@ -4,7 +4,6 @@ import json
 import platform
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -18,9 +17,9 @@ from stackgan_tf import text
 from stackgan_tf.checkpoint import FOLDER as CHECKPOINTS
 from stackgan_tf.checkpoint import Checkpoints
 from stackgan_tf.config import Config
-from stackgan_tf.data.embeddings import Embeddings
+from stackgan_tf.data.embeddings import Embeddings, told_embeddings
 from stackgan_tf.data.pipeline import training_batches
-from stackgan_tf.data.records import Record, Records
+from stackgan_tf.data.records import Records
 from stackgan_tf.distribution import make_strategy
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation.shape_attributes import held_out_accuracy, table
@@ -82,7 +81,7 @@ def train(
     captions, told = [""] * SAMPLE_COUNT, None
     if encoder:
         shown, captions = test.told(SAMPLE_COUNT)
-        told = of_images(encoder, shown) if encoder.by_image else None
+        told = told_embeddings(encoder, shown, captions)
     metrics_file = MetricsFile(run_dir / "metrics.jsonl", start_step)
     samples = Samples(run_dir, artist, captions, told)
     callbacks = [ProgressBar(start_step, config), metrics_file, TensorBoard(run_dir), samples]
@@ -94,12 +93,6 @@ def train(
         metrics_file.append({"step": config.train.steps, "held_out_accuracy": scores})
         sys.stdout.write(table(scores))
     return finished
-
-
-def of_images(encoder: text.TextEncoder, records: Sequence[Record]) -> np.ndarray:
-    """The embeddings of the captions that `Records.told` chooses, of an encoder that knows images only: [N, T]."""
-    counts = [len(record.captions) for record in records]
-    return np.stack([encoder.of_image(r.name, n)[i % n] for i, (r, n) in enumerate(zip(records, counts, strict=True))])
 
 
 def _carry(weights: Path, folder: Path) -> None:

@@ -3,10 +3,14 @@
 import contextlib
 import json
 import shutil
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
+import yaml
 
 from stackgan_tf import networks, text
 from stackgan_tf.config import from_dict
@@ -15,13 +19,15 @@ from stackgan_tf.data.prepare import prepare
 from stackgan_tf.data.records import Records
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation import extractors, judge, protocols, stream
+from stackgan_tf.evaluation.extractors import joint
 from stackgan_tf.evaluation.inception_score import inception_score
 from stackgan_tf.evaluation.plan import Plan
 from stackgan_tf.generation import TextToImage
 from stackgan_tf.models.classifier import small_classifier
+from stackgan_tf.training.text_encoder import JointConfig, JointState
 
 SIDE = 16
-ALL = ["is", "fid", "fid_at8", "kid", "pr", "swd", "ms_ssim", "attributes"]
+ALL = ["is", "fid", "fid_at8", "kid", "pr", "swd", "ms_ssim", "attributes", "r_precision"]
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +42,17 @@ def classifier(tmp_path_factory):
 @pytest.fixture(scope="module")
 def seeing(classifier):
     return extractors.load(str(classifier))
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """Untrained joint encoders of images and of hashed texts."""
+    config = JointConfig("shapes", "hashing", size=6, side=32)
+    state, folder = JointState(config, (1024,)), tmp_path_factory.mktemp("joint")
+    (folder / "encoder.yaml").write_text(yaml.safe_dump(asdict(config)))
+    state.text.save_weights(folder / "text.weights.h5")
+    state.image.save_weights(folder / "image.weights.h5")
+    return joint.load(folder)
 
 
 @pytest.fixture(scope="module")
@@ -68,21 +85,21 @@ def artist():
     return artist_of()
 
 
-def judged(artist, data, seeing, run_dir, seed=0):
-    return judge.Judged(run_dir, artist, "ema", data, {seeing.name: seeing}, None, seed)
+def judged(artist, data, seeing, run_dir, seed=0, both=(None, None)):
+    by_name = {extractor.name: extractor for extractor in (seeing, both[0]) if extractor}
+    return judge.Judged(run_dir, artist, "ema", data, by_name, both[1], seed)
 
 
 def asked(names, data, seeing, count=100):
-    by_need = dict.fromkeys(("features", "logits"), seeing.name)
+    by_need = {"features": seeing.name, "logits": seeing.name, "joint": "joint_hashing"}
     return [protocols.parse(name, count, by_need, judge.splits(data)) for name in names]
 
 
 @pytest.fixture
 def evaluate(artist, data, seeing, tmp_path, one_replica):
     def call(names=("is", "fid"), strategy=one_replica, artist=artist, **choices):
-        return judge.evaluate(
-            judged(artist, data, seeing, tmp_path / "run", **choices), asked(names, data, seeing), strategy
-        )
+        call.judged = judged(artist, data, seeing, tmp_path / "run", **choices)
+        return judge.evaluate(call.judged, asked(names, data, seeing), strategy)
 
     return call
 
@@ -91,11 +108,13 @@ def values(figures):
     return {figure["name"]: figure["value"] for figure in figures}
 
 
-def test_the_same_figures_each_time_and_on_any_number_of_replicas(evaluate, two_replicas):
-    once = evaluate(ALL)
-    assert len(once) == 5 + 2 + 2 + 5 and np.isfinite(list(values(once).values())).all()
-    assert evaluate(ALL) == once, "to the digit"
-    for name, value in values(evaluate(ALL, two_replicas)).items():
+def test_the_same_figures_each_time_and_on_any_number_of_replicas(evaluate, two_replicas, both, tmp_path):
+    once = evaluate(ALL, both=both)
+    assert len(once) == 5 + 2 + 2 + 5 + 1 and np.isfinite(list(values(once).values())).all()
+    shutil.rmtree(tmp_path / "run")
+    assert values(evaluate(ALL[::-1], both=both)) == values(once), "to the digit"
+    shutil.rmtree(tmp_path / "run")
+    for name, value in values(evaluate(ALL, two_replicas, both=both)).items():
         assert value == pytest.approx(values(once)[name], rel=1e-6), name
     assert values(evaluate(seed=1))["fid100_tiny_bicubic_test"] != values(once)["fid100_tiny_bicubic_test"]
 
@@ -124,9 +143,9 @@ def test_a_figure_is_that_of_the_pictures_of_the_plan(evaluate, artist, data, se
 
 
 @contextlib.contextmanager
-def interrupted_after(batches, monkeypatch):
-    """Ctrl-C comes while a batch is looked at."""
-    left = [batches]
+def interrupted_after(times, monkeypatch):
+    """Ctrl-C comes while a batch is looked at: `stream` asks twice a batch, and once at the end."""
+    left = [times]
 
     @contextlib.contextmanager
     def catch():
@@ -144,6 +163,7 @@ def interrupted_after(batches, monkeypatch):
 def test_interrupted_it_goes_on(evaluate, monkeypatch, tmp_path):
     names = ["is", "fid", "kid", "ms_ssim"]
     expected = evaluate(names)
+    shutil.rmtree(tmp_path / "run")
     shutil.rmtree(tmp_path / "data/shapes/2.1.0/reference")
     drawn = []
     draws = stream.Samples.inputs
@@ -151,20 +171,24 @@ def test_interrupted_it_goes_on(evaluate, monkeypatch, tmp_path):
     with interrupted_after(3, monkeypatch):
         assert evaluate(names) is None, "among the real images"
     assert not drawn
-    with interrupted_after(2 * 12 + 3, monkeypatch):
+    with interrupted_after((2 * 12 + 1) + 3, monkeypatch):
         assert evaluate(names) is None, "among the samples"
-    assert values(evaluate(names[::-1])) == values(expected), "in another order: another call, from the start"
     drawn.clear()
-    with interrupted_after(2 * 3 + 3, monkeypatch):
+    with interrupted_after((2 * 3 + 1) + 3, monkeypatch):
         assert evaluate(names) is None, "among the pairs of samples, which are drawn after the others"
     assert drawn[0] > 0, "not from the start"
     drawn.clear()
-    assert evaluate(names) == expected and drawn[0] > 0 and len(drawn) < 4
-    assert not [*tmp_path.rglob("partial*")]
+    figures = evaluate(names[::-1])
+    assert values(figures) == values(expected) and drawn[0] > 0 and len(drawn) < 4
+    (tmp_path / "run/evaluation/partial-6-older").mkdir()
+    (tmp_path / "run/evaluation/partial-7-other").mkdir()
+    judge.write(evaluate.judged, figures)
+    assert [path.name for path in tmp_path.rglob("partial*")] == ["partial-7-other"], "of another call of this step"
 
 
-def test_the_real_images_are_seen_once(evaluate, monkeypatch):
+def test_the_real_images_are_seen_once(evaluate, monkeypatch, tmp_path):
     figures = evaluate()
+    shutil.rmtree(tmp_path / "run")
     monkeypatch.setattr(stream.Photographs, "inputs", None)
     assert evaluate() == figures
 
@@ -185,9 +209,7 @@ def test_a_reference_of_another_extractor_is_refused(evaluate, tmp_path):
 def test_what_is_no_number_is_counted_and_refused(evaluate):
     diverged = artist_of()
     diverged.generator.variables[-1].assign(np.full(diverged.generator.variables[-1].shape, np.nan))
-    with pytest.raises(
-        UserError, match="32 of the samples from 0 to 31 are not of finite numbers: this run has diverged"
-    ):
+    with pytest.raises(UserError, match="32 of the first 32 samples are not of finite numbers: this run has diverged"):
         evaluate(artist=diverged)
 
 
@@ -207,35 +229,31 @@ def test_without_text_nothing_is_asked_of_captions(evaluate):
         evaluate(["attributes"], artist=without)
 
 
-def test_a_split_without_images(data):
-    class Empty:
-        data_path = "here"
-
-        class info:
-            splits = {"test": type("Split", (), {"num_examples": 0}), "train": type("Split", (), {"num_examples": 3})}
-
-    with pytest.raises(UserError, match="here: images in the test split: 0; nothing to compare with"):
-        judge.splits(Empty)
-    assert judge.splits(data) == ["test", "train"]
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_split_without_images(artist, count):
+    info = SimpleNamespace(splits={"test": SimpleNamespace(num_examples=count)})
+    found = judge.Judged(Path("run"), artist, "ema", SimpleNamespace(info=info, data_path="here"), {}, None, 0)
+    with pytest.raises(UserError, match=f"here: images in the test split: {count}; nothing to compare with"):
+        judge.check([protocols.Protocol("swd", 100, None, "test")], found)
 
 
 def test_what_is_written_down(evaluate, tmp_path):
     figures = evaluate(["fid"])
-    path = judge.write(figures, tmp_path / "run", 7)
+    path = judge.write(evaluate.judged, figures)
     assert path == tmp_path / "run/evaluation/7.json"
     (figure,) = json.loads(path.read_text())["figures"]
     assert figure["name"] == "fid100_tiny_bicubic_test" and figure["num_samples"] == 100 and figure["seed"] == 0
     assert figure["extractor"] == "tiny" and len(figure["extractor_sha256"]) == 64 and figure["resize"] == "bicubic"
     assert figure["split"] == "test" and figure["real_images"] == 432 and figure["weights"] == "ema"
-    judge.write(figures, tmp_path / "run", 7)
+    judge.write(evaluate.judged, figures)
     other = evaluate(["fid"], seed=1)
-    judge.write(other, tmp_path / "run", 7)
+    judge.write(evaluate.judged, other)
     kept = json.loads(path.read_text())["figures"]
     assert [figure["seed"] for figure in kept] == [0, 1], "the same choices once, other choices beside them"
     assert list((tmp_path / "run/tensorboard").iterdir())
     path.write_text('{"figures": 3}')
     with pytest.raises(UserError, match="holds something else than figures"):
-        judge.write(figures, tmp_path / "run", 7)
+        evaluate(["fid"])  # before anything is drawn
     assert path.read_text() == '{"figures": 3}'
 
 

@@ -73,7 +73,18 @@ def test_there_and_back_is_the_same_file(tmp_path, name):
 def test_training_goes_on_from_imported_networks(tmp_path, shapes_data_dir):
     case, generator, files = published(tmp_path, "stackgan_v2_cond")
     flags = ["--from=stackgan_v2", f"--generator={generator}", f"--discriminators={files[0]},{files[1]}"]
-    changes = ["--set", "data.dataset=shapes", "--set", "train.batch_size=4", "--set", "optimizer.beta_1=0.4"]
+    changes = [
+        "--set",
+        "data.dataset=shapes",
+        "--set",
+        "data.text_encoder=hashing",
+        "--set",
+        "data.text_path=",
+        "--set",
+        "train.batch_size=4",
+        "--set",
+        "optimizer.beta_1=0.4",
+    ]
     result = run("import_checkpoint", *flags, "--run_dir=run", *changes, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "run: v2, gf 4, draws 64, 128 pixels" in result.stdout
@@ -109,7 +120,13 @@ def test_training_goes_on_without_published_discriminators(tmp_path, one_replica
 
 def test_stage2_starts_from_an_imported_stage1(tmp_path, shapes_data_dir):
     case, generator, _ = published(tmp_path, "stackgan_v1_stage1")
-    import_run("stackgan_v1", generator, [], tmp_path / "one", ["data.dataset=shapes"])
+    import_run(
+        "stackgan_v1",
+        generator,
+        [],
+        tmp_path / "one",
+        ["data.dataset=shapes", "data.text_encoder=hashing", "data.text_path="],
+    )
     m = case.config().model
     sizes = f"gf: {m.gf}, df: 2, noise_size: {m.noise_size}, condition_size: {m.condition_size}"
     card = (

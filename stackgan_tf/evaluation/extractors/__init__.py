@@ -12,6 +12,7 @@ from stackgan_tf.errors import UserError
 
 FILTERS = ("bicubic", "bilinear")
 INCEPTION = "inception_v3"
+JOINT = "joint_"  # begins the names of jointly trained encoders
 BATCH = 64  # images
 
 
@@ -88,7 +89,7 @@ def digest(parts: Iterable[bytes]) -> str:
 def extractor_of(
     path: Path, fingerprint: str, network: Callable[[tf.Tensor], Any], shape: tuple[int | None, ...]
 ) -> Extractor:
-    """A network, named like its file, with its outputs as `Activations`; tried on one image.
+    """A network, named like its file, with its outputs as `Activations`; tried on two images.
 
     Args:
         shape: of its input.
@@ -96,7 +97,9 @@ def extractor_of(
     Raises:
         UserError: it takes no square RGB images, or does not give [B, F].
     """
-    if len(shape) != 4 or shape[3] != 3 or shape[1] != shape[2]:
+    if path.stem == INCEPTION or path.stem.startswith(JOINT):
+        raise UserError(f"--extractor={path}: its figures would pass for those of another network; name it otherwise")
+    if len(shape) != 4 or shape[0] is not None or shape[3] != 3 or shape[1] != shape[2]:
         raise UserError(f"--extractor={path}: takes inputs of shape {shape}; must take square images, [B, S, S, 3]")
 
     def activations(images: tf.Tensor) -> Activations:
@@ -107,11 +110,11 @@ def extractor_of(
 
     side, strategy = shape[1] or 64, tf.distribute.get_strategy()
     try:  # as a replica: what a strategy has loaded cannot be called outside of it
-        run = tf.function(lambda: strategy.run(activations, (tf.zeros((1, side, side, 3)),)), autograph=False)
+        run = tf.function(lambda: strategy.run(activations, (tf.zeros((2, side, side, 3)),)), autograph=False)
         found = strategy.experimental_local_results(run())[0]
     except (ValueError, TypeError, tf.errors.OpError) as error:
         raise UserError(f"--extractor={path}: cannot look at an image ({' '.join(str(error).split())[:200]})") from None
-    ranks = [None if x is None else len(getattr(x, "shape", ())) for x in found]
-    if ranks not in ([2, 2], [2, None]):
+    shapes = [tuple(x.shape) for x in found if x is not None]
+    if found.features is None or any(len(of) != 2 or of[0] != 2 for of in shapes):
         raise UserError(f"--extractor={path}: must give features [B, F], or a dictionary of features and logits [B, K]")
     return Extractor(path.stem, fingerprint, shape[1], activations, found.logits is not None)

@@ -12,7 +12,7 @@ import yaml
 from stackgan_tf import text
 from stackgan_tf.config import DataConfig
 from stackgan_tf.errors import UserError
-from stackgan_tf.evaluation.extractors import Activations, Extractor, digest
+from stackgan_tf.evaluation.extractors import JOINT, Activations, Extractor, digest
 from stackgan_tf.models.image_encoder import ImageEncoder
 from stackgan_tf.text import TextEncoder
 from stackgan_tf.text.char_cnn_rnn import CONFIG, WEIGHTS
@@ -25,7 +25,7 @@ class JointText(TextEncoder):
     """Sentences into the space of the images."""
 
     def __init__(self, folder: Path, config: dict) -> None:
-        self.name, self.folder, self.size = f"joint_{config['encoder']}", folder, config["size"]
+        self.name, self.folder, self.size = f"{JOINT}{config['encoder']}", folder, config["size"]
         own = config["encoder"] == CHAR_CNN_RNN
         self.reader = text.load(
             DataConfig(text_encoder=config["encoder"], text_path=str(folder) if own else config["text_path"])

@@ -14,7 +14,7 @@ def load(path: Path) -> Extractor:
     """The network of a file or folder, named like it; it is shown images in [-1, 1].
 
     Raises:
-        UserError: it is missing, damaged, or takes no images. No code in a file is run.
+        UserError: it is missing, damaged, or takes no images. No Python code in a file is run.
     """
     if not path.exists():
         raise UserError(f"--extractor={path}: no such file; name {INCEPTION}, a .keras file or a SavedModel's folder")
