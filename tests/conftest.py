@@ -66,6 +66,19 @@ def tiny_config(family="v2", **sections):
     return configs.from_dict(values)
 
 
+def save_run(run_dir, config):
+    """A run directory, at step 1, with an untrained generator as its average and a noised one as the live one."""
+    from stackgan_tf import networks
+    from stackgan_tf.checkpoint import Checkpoints, variables_by_path
+
+    average, live = (networks.build_generator(config) for _ in range(2))
+    for mean, value in zip(average.variables, live.variables, strict=True):
+        value.assign(mean + 0.1)
+    parts = {"average": variables_by_path(average), "generator": variables_by_path(live), "step": tf.Variable(1)}
+    Checkpoints(run_dir, parts, keep=1).save()
+    (run_dir / "config.yaml").write_text(configs.dump(config))
+
+
 def random_batch(config, seed=0):
     """A global batch as the pipeline makes it, of noise instead of photographs."""
     rng = np.random.default_rng(seed)

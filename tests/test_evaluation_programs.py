@@ -13,7 +13,8 @@ from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation import extractors
 from stackgan_tf.models.classifier import small_classifier
 from stackgan_tf.training.classifier import ClassifierConfig, Photographs, build, train_classifier
-from tests.test_programs import folder, refused, run  # noqa: F401
+from tests.conftest import save_run, tiny_config
+from tests.test_programs import refused, run
 
 COLORS = {"red": (200, 40, 40), "green": (40, 160, 60), "blue": (50, 60, 210)}
 
@@ -99,12 +100,13 @@ def test_inception_without_its_weights_is_told(tmp_path):
         build(small(network="inception_v3", weights=str(tmp_path / "none.h5")), 3, "float32")
 
 
-def test_evaluate_as_a_user_runs_it(folder, shapes_data_dir):  # noqa: F811
+def test_evaluate_as_a_user_runs_it(tmp_path, shapes_data_dir):
     keras.utils.set_random_seed(0)
-    small_classifier(16, 5, 4, "tiny").save(folder / "tiny.keras")
+    save_run(tmp_path / "run", tiny_config(data={"dataset": "shapes"}))
+    small_classifier(16, 5, 4, "tiny").save(tmp_path / "tiny.keras")
     said = ["--run_dir=run", f"--data_dir={shapes_data_dir}", "--extractor=tiny.keras", "--num_samples=40"]
     missing, live, done = ThreadPoolExecutor(2).map(
-        lambda flags: run("evaluate", *flags, cwd=folder),
+        lambda flags: run("evaluate", *flags, cwd=tmp_path),
         [
             [*said, "--protocol=r_precision", "--joint_encoder=nowhere"],
             [*said, "--protocol=fid", "--noema"],
@@ -115,6 +117,18 @@ def test_evaluate_as_a_user_runs_it(folder, shapes_data_dir):  # noqa: F811
     assert done.returncode == 0 and live.returncode == 0, done.stderr + live.stderr
     for name in ("is40_tiny_bicubic_test", "fid40_tiny_bilinear_train", "attributes40_test/color", "few samples"):
         assert name in done.stdout
-    figures = json.loads((folder / "run/evaluation/4.json").read_text())["figures"]
+    figures = json.loads((tmp_path / "run/evaluation/1.json").read_text())["figures"]
     fids = {figure["weights"]: figure["value"] for figure in figures if figure["name"] == "fid40_tiny_bicubic_test"}
     assert set(fids) == {"ema", "live"} and fids["ema"] != fids["live"]
+
+
+def test_weights_that_cannot_be_read_are_no_reason_to_train_another_network(tmp_path, shapes_data_dir):
+    (tmp_path / "file").write_text("in the way")
+    given = ["--dataset=shapes", f"--data_dir={shapes_data_dir}", "--steps=1", "--batch_size=2"]
+    unread, small_too, no_folder = ThreadPoolExecutor(2).map(
+        lambda flags: run("train_classifier", *given, *flags, cwd=tmp_path),
+        [["--weights=none.h5"], ["--network=small", "--weights=none.h5"], ["--network=small", "--out=file/out"]],
+    )
+    assert "--weights=none.h5: the weights of InceptionV3 cannot be had" in refused(unread)
+    assert "--weights=none.h5: of inception_v3; leave it out with --network=small" in refused(small_too)
+    assert "file/out: Not a directory" in refused(no_folder)

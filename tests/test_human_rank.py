@@ -10,18 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 from scipy.stats import t
 
 from stackgan_tf import config as configs
-from stackgan_tf import networks
-from stackgan_tf.checkpoint import Checkpoints, variables_by_path
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation import human_rank
 from stackgan_tf.evaluation.human_rank import Answers, Study
 from stackgan_tf.generation import load_generator
-from tests.conftest import tiny_config
+from tests.conftest import save_run, tiny_config
 from tests.test_programs import refused, run
 
 NAMES = ("our_best_model", "without_attention", "the_baseline")
@@ -375,16 +372,9 @@ def test_orders_are_even_and_differ_between_raters(browser, tmp_path):
 # the programs
 
 
-def make_run(run_dir, config):
-    """A run directory with an untrained generator."""
-    average = variables_by_path(networks.build_generator(config))
-    Checkpoints(run_dir, {"average": average, "step": tf.Variable(1)}, keep=1).save()
-    (run_dir / "config.yaml").write_text(configs.dump(config))
-
-
 def test_runs_become_a_page_and_files_a_table(tmp_path, shapes_data_dir):
     for name, family in ("a/run", "v2"), ("b/run", "v2"), ("stage1", "v1_stage1"):
-        make_run(tmp_path / name, tiny_config(family))
+        save_run(tmp_path / name, tiny_config(family))
     flags = ["--runs=a/run,b/run,stage1", "--captions=3", "--seed=5", "--out=study", f"--data_dir={shapes_data_dir}"]
     result = run("human_rank", *flags, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
@@ -436,7 +426,7 @@ def test_runs_that_cannot_be_compared(tmp_path, shapes_data_dir):
 
 
 def test_runs_without_text_draw_from_the_same_noise(tmp_path):
-    make_run(tmp_path / "run", tiny_config(model={"conditional": False}))
+    save_run(tmp_path / "run", tiny_config(model={"conditional": False}))
     pictures, captions = human_rank.draw(dict.fromkeys(("one", "two"), tmp_path / "run"), 5, 3, tmp_path / "none")
     assert captions == [""] * 5 and pictures["one"].shape == (5, 16, 16, 3) and not (tmp_path / "none").exists()
     np.testing.assert_array_equal(pictures["one"], pictures["two"])

@@ -28,6 +28,12 @@ absent = (
 beside = pytest.mark.skipif(bool(absent), reason=absent or "there")
 CASES = [pytest.param(small, name, id=f"small_{name}") for name in NAMES]
 CASES += [pytest.param(large, name, id=f"large_{name}", marks=beside) for name in NAMES]
+STEPS = [pytest.param(*case.values, "one_replica", id=f"{case.id}-one_replica", marks=case.marks) for case in CASES]
+STEPS += [  # the large ones take three minutes, and what two replicas do the small ones show as well
+    pytest.param(load, name, "two_replicas", id=f"{load.__name__}_{name}-two_replicas", marks=marks)
+    for load, marks in ((small, ()), (large, (beside, pytest.mark.slow)))
+    for name in NAMES
+]
 
 
 def relative(ours, golden):
@@ -69,8 +75,7 @@ def test_evaluation_mode(load, name, one_replica):
     assert np.max(list(found.values())) <= EVALUATION, found
 
 
-@pytest.mark.parametrize("replicas", ["one_replica", "two_replicas"])
-@pytest.mark.parametrize("load, name", CASES)
+@pytest.mark.parametrize("load, name, replicas", STEPS)
 def test_one_training_step(load, name, replicas, request, monkeypatch):
     """D before its update, G against the updated D: every loss term, every parameter's gradient norm.
 
