@@ -101,10 +101,8 @@ def _read(reference: Reference) -> bool:
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{reference.file}: cannot be read ({error}); remove it, and it is made anew") from None
     if key != reference.key:
-        ours = dict(part.split(": ", 1) for part in reference.key.split("; "))
-        theirs = dict(part.split(": ", 1) for part in key.split("; "))
-        other = ", ".join(name for name in ours if ours[name] != theirs.get(name))
-        raise UserError(f"{reference.file}: is of another {other}; remove it, and it is made anew")
+        other = [part.split(": ")[0] for part in reference.key.split("; ") if part not in key.split("; ")]
+        raise UserError(f"{reference.file}: is of another {', '.join(other)}; remove it, and it is made anew")
     reference.metric.restore(values)
     return True
 
