@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from stackgan_tf.checkpoint import Checkpoints
+from stackgan_tf.data.prepare import prepare
+from stackgan_tf.data.records import Records
 from stackgan_tf.errors import UserError
+from stackgan_tf.evaluation import judge
+from stackgan_tf.evaluation.ms_ssim import ms_ssim
+from stackgan_tf.evaluation.plan import Plan
 from stackgan_tf.generation import load_generator, run_config
 from stackgan_tf.interop import official, torch_files
 from stackgan_tf.interop.exchange import export_run, import_run
@@ -297,3 +302,28 @@ def test_what_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     with pytest.raises(UserError, match="PyTorch is not installed; pip install"):
         torch_files.read(generator)
+
+
+def test_an_imported_run_is_measured_with_its_own_embeddings(tmp_path, shapes_data_dir, one_replica):
+    """Never with another encoder's: without their table it is told, by name."""
+    _, generator, _ = published(tmp_path, "stackgan_v2_cond")
+    import_run("stackgan_v2", generator, [], tmp_path / "bare", ["data.dataset=shapes"])
+    table = tmp_path / "table.npz"
+    import_run("stackgan_v2", generator, [], tmp_path / "run", ["data.dataset=shapes", f"data.text_path={table}"])
+    builder = prepare("shapes", shapes_data_dir)
+    records = Records(builder, "test")
+    names = [record.name for record in records.fetch(range(len(records)))]
+    rows = np.random.default_rng(0).standard_normal((len(names), 5, 10)).astype(np.float32)
+    np.savez(table, embeddings=rows, names=np.array(names))
+    protocol = [judge.Protocol("ms_ssim", 2, None, "test")]
+    for name, refusal in (("run", None), ("bare", "char-CNN-RNN-embeddings.pickle")):
+        artist = load_generator(tmp_path / name)
+        judged = judge.Judged(tmp_path / name, artist, "ema", builder, {}, None, 0)
+        if refusal:
+            with pytest.raises(UserError, match=refusal):
+                judge.evaluate(judged, protocol, one_replica)
+            continue
+        (figure,) = judge.evaluate(judged, protocol, one_replica)
+        first = Plan(records).order[0]
+        drawn = artist(np.repeat(rows[first, :1], 2, axis=0))[128]
+        assert figure["value"] == pytest.approx(float(ms_ssim(drawn[:1], drawn[1:])[0]), rel=1e-4)
