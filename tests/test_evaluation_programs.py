@@ -12,7 +12,7 @@ from stackgan_tf.data.prepare import prepare
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation import extractors
 from stackgan_tf.models.classifier import small_classifier
-from stackgan_tf.training.classifier import ClassifierConfig, Photographs, build, train_classifier
+from stackgan_tf.training.classifier import ClassifierConfig, LabelledImages, build, train_classifier
 from tests.conftest import save_run, tiny_config
 from tests.test_programs import refused, run
 
@@ -55,10 +55,10 @@ def test_a_classifier_learns_and_is_an_extractor(pictures, tmp_path):
 
 
 def test_what_is_held_out_is_not_learnt_from(pictures):
-    photographs = Photographs(pictures, small())
-    learnt, asked = ({(part.split, i) for part, i, _ in some} for some in (photographs.learnt, photographs.asked))
+    labelled = LabelledImages(pictures, small())
+    learnt, asked = ({(part.split, i) for part, i, _ in some} for some in (labelled.learnt, labelled.asked))
     assert not learnt & asked and len(asked) == pytest.approx(180 / 5, abs=3)
-    assert {label for *_, label in photographs.asked} == {0, 1, 2}
+    assert {label for *_, label in labelled.asked} == {0, 1, 2}
 
 
 def test_a_classifier_goes_on_where_it_was(pictures, tmp_path):
@@ -90,7 +90,7 @@ def test_one_class_is_nothing_to_tell_apart(shapes_data_dir, tmp_path):
     for i in range(30):
         Image.new("RGB", (20, 20), (8 * i, 0, 0)).save(source / f"{i}.png")
     with pytest.raises(UserError, match="has one class only"):
-        Photographs(prepare("folder", tmp_path / "data", source), small())
+        LabelledImages(prepare("folder", tmp_path / "data", source), small())
 
 
 def test_inception_without_its_weights_is_told(tmp_path):

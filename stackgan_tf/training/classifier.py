@@ -53,7 +53,7 @@ class ClassifierConfig:
         return f"{self.dataset}_{self.network}"
 
 
-class Photographs:
+class LabelledImages:
     """The images of the classes that are compared: those of the test split, or of the only one.
 
     Classes are numbered from 0 in the order of their labels; every fifth image of each is held out.
@@ -70,8 +70,9 @@ class Photographs:
             raise UserError(f"{parts[0].folder}: has one class only; there is nothing to tell apart")
         listed = [(part, i) for part in parts for i in np.flatnonzero(np.isin(part.labels, self.classes))]
         labels = np.searchsorted(self.classes, [part.labels[i] for part, i in listed])
-        places = np.array([np.count_nonzero(labels[:i] == label) for i, label in enumerate(labels)])  # in its class
-        held_out = places % HELD_OUT == HELD_OUT - 1
+        held_out = np.zeros(len(labels), bool)
+        for label in range(len(self.classes)):
+            held_out[np.flatnonzero(labels == label)[HELD_OUT - 1 :: HELD_OUT]] = True
         self.learnt, self.asked = (
             [(*listed[i], int(labels[i])) for i in np.flatnonzero(chosen)] for chosen in (~held_out, held_out)
         )
@@ -143,14 +144,14 @@ class ClassifierState(tf.Module):
 class Accuracy(Callback):
     """The share of the held-out images whose class has the largest logit."""
 
-    def __init__(self, state: ClassifierState, photographs: Photographs, file: MetricsFile) -> None:
-        self.network, self.photographs, self.file = state.network, photographs, file
+    def __init__(self, state: ClassifierState, images: LabelledImages, file: MetricsFile) -> None:
+        self.network, self.images, self.file = state.network, images, file
 
     def measure(self) -> float:
         """From 0 to 1."""
         hits = [
             np.argmax(self.network(images, training=False)["logits"], axis=1) == classes
-            for images, classes in self.photographs.held_out()
+            for images, classes in self.images.held_out()
         ]
         return float(np.concatenate(hits).mean())
 
@@ -198,8 +199,8 @@ def train_classifier(config: ClassifierConfig, builder: tfds.core.DatasetBuilder
     """
     said = yaml.safe_dump(asdict(config), sort_keys=False)
     check_out(folder, CONFIG, said)
-    photographs = Photographs(builder, config)
-    state = ClassifierState(config, len(photographs.classes))
+    images = LabelledImages(builder, config)
+    state = ClassifierState(config, len(images.classes))
     checkpoints = Checkpoints(folder, state.parts(), keep=1)
     if latest(folder):
         checkpoints.restore()
@@ -208,11 +209,11 @@ def train_classifier(config: ClassifierConfig, builder: tfds.core.DatasetBuilder
     start = int(state.step.numpy())
     loop = TrainConfig(steps=config.steps, batch_size=config.batch_size, log_every_steps=20)
     metrics = MetricsFile(folder / "metrics.jsonl", start)
-    accuracy = Accuracy(state, photographs, metrics)
+    accuracy = Accuracy(state, images, metrics)
     callbacks = [ProgressBar(start, Config(train=loop)), metrics, accuracy]
-    if not run_loop(state, state, iter(photographs.batches(start)), loop, checkpoints, callbacks):
+    if not run_loop(state, state, iter(images.batches(start)), loop, checkpoints, callbacks):
         return None
-    network = build(config, len(photographs.classes), "float32")
+    network = build(config, len(images.classes), "float32")
     network.set_weights(state.network.get_weights())
     with whole(folder / f"{config.name}.keras") as made:
         network.save(made)
