@@ -22,12 +22,15 @@ def covered(rows: np.ndarray, by: np.ndarray, neighbours: int = NEIGHBOURS) -> f
     return float(np.concatenate(hits).mean())
 
 
+def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of each row to each: [N, F], [M, F] -> [N, M]."""
+    return np.maximum(np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * a @ b.T, 0)
+
+
 def _distances(a: np.ndarray, b: np.ndarray) -> Iterator[np.ndarray]:
     """Squared distances to all of `b`, of some rows of `a` at a time."""
-    squares = np.square(b).sum(axis=1)
     for start in range(0, len(a), AT_ONCE):
-        some = a[start : start + AT_ONCE]
-        yield np.maximum(np.square(some).sum(axis=1)[:, None] + squares - 2 * some @ b.T, 0)
+        yield squared_distances(a[start : start + AT_ONCE], b)
 
 
 class PrecisionRecall(Rows):

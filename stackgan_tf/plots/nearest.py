@@ -15,6 +15,7 @@ from stackgan_tf.config import Config
 from stackgan_tf.data.preprocess import load_plain
 from stackgan_tf.data.records import Records
 from stackgan_tf.evaluation.extractors import Extractor
+from stackgan_tf.evaluation.precision_recall import squared_distances
 from stackgan_tf.plots import Request
 from stackgan_tf.plots._features import Pixels, features_for
 from stackgan_tf.plots._page import Row, page
@@ -73,7 +74,7 @@ def search(images: np.ndarray, own: np.ndarray, records: Records, config: Config
         for start in range(0, len(records), BATCH):
             numbers = np.arange(start, min(start + BATCH, len(records)))
             features = space.features(load(records, numbers, config)).astype(np.float64)
-            distances = np.min([_distances(view, features) for view in views], axis=0)
+            distances = np.sqrt(np.min([squared_distances(view, features) for view in views], axis=0))
             distances[own[:, None] == numbers] = np.inf
             best = _nearer(best, distances, numbers)
             bar.update(len(numbers))
@@ -94,12 +95,6 @@ def _real(builder: tfds.core.DatasetBuilder, config: Config) -> tuple[np.ndarray
     if split == "train":
         return images, numbers, "Training images to the nearest other one"
     return images, np.full(len(images), -1), "Real test images to the nearest training image"
-
-
-def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Euclidean, in float64 because of the difference of squares: [N, F], [M, F] -> [N, M]."""
-    squares = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * a @ b.T
-    return np.sqrt(np.maximum(squares, 0))
 
 
 def _nearer(best: Nearest, distances: np.ndarray, numbers: np.ndarray) -> Nearest:

@@ -20,7 +20,7 @@ from stackgan_tf.data.embeddings import Embeddings
 from stackgan_tf.data.preprocess import load_image, scaled
 from stackgan_tf.data.records import Records
 from stackgan_tf.errors import UserError
-from stackgan_tf.evaluation.extractors.joint import CHAR_CNN_RNN, IMAGE_WEIGHTS
+from stackgan_tf.evaluation.extractors.joint import CHAR_CNN_RNN, IMAGE_WEIGHTS, projection
 from stackgan_tf.evaluation.zero_shot import zero_shot_accuracy
 from stackgan_tf.files import whole, write_whole
 from stackgan_tf.losses.joint_embedding import joint_embedding
@@ -61,7 +61,7 @@ class JointState(tf.Module):
         if config.encoder == CHAR_CNN_RNN:
             self.text = CharCnnRnn(config.size, config.width, dtype=config.precision, name="text")
         else:
-            self.text = keras.Sequential([keras.layers.Dense(config.size, name="project")], name="text")
+            self.text = projection(config.size)
         self.image(np.zeros((1, config.side, config.side, 3), np.float32))
         self.text(np.zeros((1, *text_shape), np.float32))
         rate = keras.optimizers.schedules.CosineDecay(config.learning_rate, config.steps)

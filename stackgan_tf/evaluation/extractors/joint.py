@@ -1,6 +1,5 @@
 """The encoders of text and images that `stackgan_tf.train_text_encoder` trained together."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,7 +29,7 @@ class JointText(TextEncoder):
         self.reader = text.load(
             DataConfig(text_encoder=config["encoder"], text_path=str(folder) if own else config["text_path"])
         )
-        self.project = None if own else keras.Sequential([keras.layers.Dense(self.size, name="project")], name="text")
+        self.project = None if own else projection(self.size)
         if self.project:
             self.project(np.zeros((1, self.reader.size), np.float32))
             self.project.load_weights(folder / WEIGHTS)
@@ -42,8 +41,12 @@ class JointText(TextEncoder):
 
     def fingerprint(self) -> str:
         """Of the encoder and the weights learnt for it."""
-        weights = hashlib.sha256((self.folder / WEIGHTS).read_bytes()).hexdigest()
-        return f"{self.reader.fingerprint()}/{weights}"
+        return f"{self.reader.fingerprint()}/{digest([(self.folder / WEIGHTS).read_bytes()])}"
+
+
+def projection(size: int) -> keras.Sequential:
+    """The linear map that is learnt of another encoder's embeddings: [B, ...] -> [B, size]."""
+    return keras.Sequential([keras.layers.Dense(size, name="project")], name="text")
 
 
 def load(folder: Path) -> tuple[Extractor, TextEncoder]:
