@@ -26,7 +26,7 @@ def artist(request):
 
 def test_every_scale(artist):
     images = artist(SENTENCES)
-    assert {side: image.shape for side, image in images.items()} == {s: (3, s, s, 3) for s in artist.config.scales}
+    assert {side: image.shape for side, image in images.items()} == {s: (3, s, s, 3) for s in artist.scales}
     assert all(image.dtype == np.uint8 for image in images.values())
 
 

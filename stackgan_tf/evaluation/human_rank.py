@@ -97,7 +97,7 @@ def draw(
     for name, run_dir in runs.items():
         artist = load_generator(run_dir)
         asked = told_embeddings(artist.encoder, records, captions) if artist.encoder else count
-        pictures[name] = artist(asked, seed)[artist.config.scales[-1]]
+        pictures[name] = artist(asked, seed)[artist.scales[-1]]
     return pictures, captions
 
 

@@ -147,7 +147,7 @@ def _choices(protocol: Protocol, judged: Judged) -> Choices:
         "real_images": reference_count(protocol, records) if METRICS[protocol.metric].compares else 0,
         "crop_at_76_64": artist.config.data.random_crop,
         "box_crop": artist.config.data.box_crop,
-        "side": artist.config.scales[-1],
+        "side": artist.scales[-1],
         "at": view.at if view else None,
         "extractor": extractor.name if extractor else None,
         "extractor_sha256": extractor.fingerprint if extractor else None,

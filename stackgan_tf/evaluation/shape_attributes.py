@@ -102,7 +102,7 @@ class ShapeAttributes(Metric):
 def held_out_accuracy(artist: TextToImage, records: Records, count: int = 256, seed: int = 0) -> dict[str, float]:
     """`attribute_accuracy` of the finest scale for one caption each of `count` records, spread over the split."""
     chosen, sentences = records.told(count)
-    images = artist(sentences, seed)[artist.config.scales[-1]]
+    images = artist(sentences, seed)[artist.scales[-1]]
     return attribute_accuracy(images, [COMBINATIONS[record.label] for record in chosen])
 
 

@@ -22,4 +22,4 @@ class Pixels:
 
 def features_for(request: Request, side: int) -> Extractor | Pixels:
     """The extractor asked for, else pixels at `side`, or at the finest scale where that is smaller."""
-    return request.extractor or Pixels(min(side, request.artist.config.scales[-1]))
+    return request.extractor or Pixels(min(side, request.artist.scales[-1]))

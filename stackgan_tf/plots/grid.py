@@ -13,7 +13,7 @@ def draw(request: Request) -> Figure:
     """A row for each text, `num` noises in it, at the finest scale; without text all are different noises."""
     artist, columns = request.artist, request.num or COLUMNS
     captions, embeddings = request.told(ROWS)
-    finest = artist.config.scales[-1]
+    finest = artist.scales[-1]
     if embeddings is None:
         drawn = artist(ROWS * columns, request.seed)[finest]
         return page([Row(drawn[i : i + columns]) for i in range(0, len(drawn), columns)])

@@ -29,7 +29,7 @@ def draw(request: Request) -> Figure:
     if count < FEWEST:
         raise UserError(f"--num={count}: at least {FEWEST} samples make a t-SNE")
     side = math.ceil(math.sqrt(count))
-    finest = request.artist.config.scales[-1]
+    finest = request.artist.scales[-1]
     shown = shown_side(finest, side, gap=0)
     images = request.samples(count)[1][finest]
     space = features_for(request, SIDE)

@@ -11,6 +11,7 @@ import numpy as np
 
 from stackgan_tf.config import Config, DataConfig
 from stackgan_tf.errors import UserError
+from stackgan_tf.structs import Tensor
 
 FOLDER = "text_encoder"  # of a run directory: the weights of an encoder that was trained
 
@@ -25,6 +26,7 @@ class TextEncoder(ABC):
     name: str
     size: int  # T
     weights: Path | None = None  # a folder of trained weights, of which a run takes a copy
+    variables: Sequence[Tensor] = ()  # those that `encode_tensor` reads
     by_image = False  # knows the captions of images only: see `of_image`
 
     @abstractmethod

@@ -13,6 +13,7 @@ from stackgan_tf.structs import Tensor
 from stackgan_tf.text import TextEncoder
 
 PLACES = {character: place for place, character in enumerate(ALPHABET, start=1)}  # of the two "-" the second
+BY_CODE_POINT = [PLACES.get(chr(code), PLACES[" "]) for code in range(129)]  # the last: of all that is not ASCII
 POSITIONS = 201
 BATCH = 256  # sentences
 CONFIG, WEIGHTS = "encoder.yaml", "text.weights.h5"
@@ -38,6 +39,7 @@ class Encoder(TextEncoder):
             )
         self.weights = Path(path).expanduser()
         self._network, self.size = _load(self.weights)
+        self.variables = [v.value for v in self._network.variables]
         if size not in (0, self.size):
             raise UserError(f"data.text_size={size}: {path} gives embeddings of {self.size}")
 
@@ -53,12 +55,10 @@ class Encoder(TextEncoder):
         """The same as a TensorFlow graph: string [N] -> [N, T] float32."""
         import tensorflow as tf
 
-        table = tf.lookup.StaticHashTable(
-            tf.lookup.KeyValueTensorInitializer(list(PLACES), tf.constant(list(PLACES.values()), tf.int64)),
-            default_value=PLACES[" "],
-        )
-        letters = tf.strings.unicode_split(tf.strings.lower(sentences, "utf-8"), "UTF-8")[:, :POSITIONS]
-        ids = tf.ragged.map_flat_values(table.lookup, letters).to_tensor(0, shape=(None, POSITIONS))
+        letters = tf.strings.unicode_decode(tf.strings.lower(sentences, "utf-8"), "UTF-8")[:, :POSITIONS]
+        place = tf.constant(BY_CODE_POINT)
+        ids = tf.ragged.map_flat_values(lambda code: tf.gather(place, tf.minimum(code, len(BY_CODE_POINT) - 1)), letters)
+        ids = ids.to_tensor(0, shape=(None, POSITIONS))
         return self._network(ids)
 
     def fingerprint(self) -> str:
