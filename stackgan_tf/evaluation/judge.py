@@ -71,7 +71,7 @@ def check(protocols: Sequence[Protocol], judged: Judged) -> None:
                 f"--extractor={protocol.view.extractor}: gives no logits, which {protocol.metric} needs; take one of "
                 "stackgan_tf.train_classifier"
             )
-    _written(_file(judged))
+    written(_file(judged))
 
 
 def evaluate(judged: Judged, protocols: Sequence[Protocol], strategy: tf.distribute.Strategy) -> list[Figure] | None:
@@ -173,7 +173,7 @@ def write(judged: Judged, figures: Sequence[Figure]) -> Path:
     """
     path, step = _file(judged), judged.artist.step
     fresh = [_chosen(figure) for figure in figures]
-    kept = [figure for figure in _written(path) if _chosen(figure) not in fresh]
+    kept = [figure for figure in written(path) if _chosen(figure) not in fresh]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps({"step": step, "figures": kept + list(figures)}, indent=1) + "\n")
@@ -193,8 +193,8 @@ def _file(judged: Judged) -> Path:
     return judged.run_dir / FOLDER / f"{judged.artist.step}.json"
 
 
-def _written(path: Path) -> list[Figure]:
-    """The figures in a file.
+def written(path: Path) -> list[Figure]:
+    """The figures in a file of `write`; none where there is no file.
 
     Raises:
         UserError: it holds something else.

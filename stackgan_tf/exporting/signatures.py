@@ -95,8 +95,9 @@ def spec(name: str, *shape: int) -> tf.TensorSpec:
 
 
 def traced(function: Signature, inputs: Mapping[str, tf.TensorSpec]) -> tf.types.experimental.ConcreteFunction:
-    """The graph of a function of these inputs."""
-    return tf.function(function, autograph=False).get_concrete_function(**inputs)
+    """The graph of a function of these inputs, which it takes by name only."""
+    by_name = tf.function(lambda **given: function(**given), autograph=False)
+    return by_name.get_concrete_function(**inputs)
 
 
 def as_png(function: Signature) -> Signature:
