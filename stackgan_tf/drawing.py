@@ -3,12 +3,22 @@
 import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from stackgan_tf import noise
 from stackgan_tf.errors import UserError
-from stackgan_tf.text import TextEncoder
+
+
+class SentenceEncoder(Protocol):
+    """Sentences in, embeddings out."""
+
+    name: str
+    size: int  # T
+
+    def encode(self, sentences: Sequence[str]) -> np.ndarray:
+        """N sentences -> [N, T] float32."""
 
 
 class Artist(ABC):
@@ -26,13 +36,17 @@ class Artist(ABC):
         scales: Sequence[int],
         noise_sizes: Mapping[str, int],
         eps_distribution: noise.Distribution,
-        encoder: TextEncoder | None,
+        encoder: SentenceEncoder | None,
     ) -> None:
         self.scales, self.noise_sizes, self.eps_distribution = scales, noise_sizes, eps_distribution
         self.encoder = encoder
 
     def __call__(
-        self, sentences: str | Sequence[str] | np.ndarray | int, seed: int = 0, batch_size: int = 32
+        self,
+        sentences: str | Sequence[str] | np.ndarray | int,
+        seed: int = 0,
+        batch_size: int = 32,
+        truncation: float = 1.0,
     ) -> dict[int, np.ndarray]:
         """Pictures by the side of their scale in pixels: `{side: [N, side, side, 3] uint8}`; of one side, the last.
 
@@ -40,18 +54,21 @@ class Artist(ABC):
             sentences: one or N sentences, or their embeddings [N, T]; without text: N.
             seed: of z and eps. Picture i depends on the seed, on i and on its sentence alone.
             batch_size: how many are drawn at once.
+            truncation: the noise is multiplied by it: 1 as trained, towards 0 the mean picture of a sentence.
 
         Raises:
             UserError: text for a model without, none for a model with, a blank sentence, embeddings of another size,
-                a seed out of range, a batch size below 1.
+                a seed out of range, a batch size below 1, a truncation that is not from 0 to 1.
         """
         if batch_size < 1:
             raise UserError(f"batch_size={batch_size}: must be at least 1")
+        if not 0 <= truncation <= 1:
+            raise UserError(f"truncation={truncation}: must be from 0 to 1")
         embeddings, count = self._embeddings(sentences)
         drawn: list[list[np.ndarray]] = [[] for _ in self.scales]
         for start in range(0, count, batch_size):
             rows = range(start, min(start + batch_size, count))
-            inputs = self.noise(seed, rows)
+            inputs = {name: truncation * drawn for name, drawn in self.noise(seed, rows).items()}
             if embeddings is not None:
                 inputs["text_embedding"] = embeddings[rows.start : rows.stop]
             for images, scale in zip(self.draw(**inputs), drawn, strict=True):

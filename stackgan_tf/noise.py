@@ -46,9 +46,14 @@ def draw(seeds: np.ndarray, sizes: Mapping[str, int], of_eps: Distribution = "no
     return {name: _draw(seeds, name, size, bounds(name, of_eps)) for name, size in sizes.items()}
 
 
+def distribution(name: str, of_eps: Distribution) -> Distribution:
+    """What this input of a generator is drawn from: z is normal."""
+    return "normal" if name == "z" else of_eps
+
+
 def bounds(name: str, of_eps: Distribution) -> tuple[float, float]:
-    """Between which cumulative probabilities this input's numbers are drawn."""
-    if name == "z" or of_eps == "normal":
+    """Between which cumulative probabilities of N(0, 1) this input's numbers are drawn."""
+    if distribution(name, of_eps) == "normal":
         return 0.0, 1.0
     return float(ndtr(-TRUNCATED_AT)), float(ndtr(TRUNCATED_AT))
 

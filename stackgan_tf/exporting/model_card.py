@@ -49,7 +49,7 @@ def describe(artist: TextToImage, run_dir: Path, licence: str, functions: Functi
             INPUT_NAMES[name]: {
                 "size": size,
                 "stream": noise.STREAMS[name],
-                "probabilities": noise.bounds(name, artist.eps_distribution),
+                "distribution": noise.distribution(name, artist.eps_distribution),
             }
             for name, size in artist.noise_sizes.items()
         },

@@ -46,4 +46,6 @@ def _check(model: Path) -> None:
         raise UserError(f"--out: {model} is a file; name a folder for models")
     for path in model.glob("*"):
         if not (path.is_dir() and (path.name.isdecimal() or path.name == TFLITE or path.name.startswith("."))):
-            raise UserError(f"--out: {model} holds {path.name!r}, so it is not a folder of a model's versions; name another")
+            raise UserError(
+                f"--out: {model} holds {path.name!r}, so it is not a folder of a model's versions; name another"
+            )

@@ -32,6 +32,7 @@ class Signatures:
     def __init__(self, artist: TextToImage) -> None:
         config = artist.config
         self._generator = artist.generator
+        self._encoder = artist.encoder
         self._encode = getattr(artist.encoder, "encode_tensor", None)
         self._sides, self._sizes = artist.scales, artist.noise_sizes
         self._bounds = {name: noise.bounds(name, artist.eps_distribution) for name in artist.noise_sizes}
@@ -56,11 +57,16 @@ class Signatures:
             found["png_from_text"] = traced(as_png(self._from_text), text | seeded)
         return found
 
-    def on_device(self, batch_size: int | None) -> Functions:
+    def on_device(self) -> Functions:
         """The generator alone: text_embedding and noise in, images out. Who asks draws the noise, and scales it."""
-        inputs = self._text | self._noise
-        fixed = {name: tf.TensorSpec([batch_size, *s.shape[1:]], s.dtype, name) for name, s in inputs.items()}
-        return {"serving_default": traced(self._generate, fixed)}
+        return {"serving_default": traced(self._generate, self._text | self._noise)}
+
+    def text_encoder(self) -> Functions | None:
+        """The text encoder alone, where it is a network that reads characters: characters [1, 201] -> text_embedding."""
+        if not hasattr(self._encoder, "encode_characters"):
+            return None
+        characters = tf.TensorSpec([1, self._encoder.positions], tf.int32, "characters")
+        return {"serving_default": traced(self._encode_characters, {"characters": characters})}
 
     def _generate(self, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         of_generator = {name: inputs[INPUT_NAMES[name]] for name in self._sizes} | {
@@ -79,6 +85,9 @@ class Signatures:
 
     def _from_text(self, text: tf.Tensor, seed: tf.Tensor, truncation: tf.Tensor) -> dict[str, tf.Tensor]:
         return self._from_seed(seed, truncation, text_embedding=self._encode(text))
+
+    def _encode_characters(self, characters: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"text_embedding": self._encoder.encode_characters(characters)}
 
     def _draw(self, seed: tf.Tensor, name: str, size: int) -> tf.Tensor:
         """`noise.draw` as a graph: [B] int64 -> [B, size]."""

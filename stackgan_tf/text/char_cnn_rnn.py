@@ -30,6 +30,7 @@ class Encoder(TextEncoder):
     """
 
     name = "char_cnn_rnn"
+    positions = POSITIONS
 
     def __init__(self, size: int = 0, path: str = "") -> None:
         if not path:
@@ -48,7 +49,7 @@ class Encoder(TextEncoder):
         ids = characters(sentences)
         embeddings = np.empty((len(ids), self.size), np.float32)
         for start in range(0, len(ids), BATCH):
-            embeddings[start : start + BATCH] = self._network(ids[start : start + BATCH])
+            embeddings[start : start + BATCH] = self.encode_characters(ids[start : start + BATCH])
         return embeddings
 
     def encode_tensor(self, sentences: Tensor) -> Tensor:
@@ -58,7 +59,10 @@ class Encoder(TextEncoder):
         letters = tf.strings.unicode_decode(tf.strings.lower(sentences, "utf-8"), "UTF-8")[:, :POSITIONS]
         place = tf.constant(BY_CODE_POINT)
         ids = tf.ragged.map_flat_values(lambda code: tf.gather(place, tf.minimum(code, len(BY_CODE_POINT) - 1)), letters)
-        ids = ids.to_tensor(0, shape=(None, POSITIONS))
+        return self.encode_characters(ids.to_tensor(0, shape=(None, POSITIONS)))
+
+    def encode_characters(self, ids: Tensor) -> Tensor:
+        """The same, of `characters` of the sentences: [N, 201] -> [N, T] float32."""
         return self._network(ids)
 
     def fingerprint(self) -> str:

@@ -1,0 +1,106 @@
+"""Pictures from a .tflite file, without TensorFlow: what `stackgan_tf.export --format=tflite` left is all that is needed."""
+
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stackgan_tf import text
+from stackgan_tf.config import DataConfig
+from stackgan_tf.drawing import Artist, SentenceEncoder, grey_levels
+from stackgan_tf.errors import UserError
+
+CARD = "model_card.json"
+TEXT_ENCODER = "text_encoder.tflite"  # beside the generator
+NOISE = {"noise": "z", "eps": "eps", "eps_stage1": "eps_stage1"}  # a card's names of it, and this package's
+
+
+class OtherEncoder:
+    """An encoder that does not run on a device: its embeddings must be given."""
+
+    def __init__(self, size: int, name: str) -> None:
+        self.size, self.name = size, name
+
+    def encode(self, sentences: Sequence[str]) -> np.ndarray:
+        """Says so."""
+        raise UserError(
+            f"--text: the text encoder of this model, {self.name}, does not run without TensorFlow; embed sentences with "
+            "python -m stackgan_tf.embed elsewhere and give --embeddings"
+        )
+
+
+class CharacterEncoder:
+    """The run's own char_cnn_rnn, as a .tflite file."""
+
+    name = "char_cnn_rnn"
+
+    def __init__(self, size: int, file: Path, threads: int) -> None:
+        self.size, self._run = size, _signature(file, threads)
+
+    def encode(self, sentences: Sequence[str]) -> np.ndarray:
+        """N sentences -> [N, T] float32."""
+        from stackgan_tf.text.char_cnn_rnn import characters
+
+        ids = characters(sentences).astype(np.int32)
+        return np.concatenate([self._run(characters=row[None])["text_embedding"] for row in ids])
+
+
+class OnDevice(Artist):
+    """Draws with a .tflite file, with the noise and so the pictures of the run that it is from.
+
+    Args:
+        file: a generator; a text encoder of its own lies beside it.
+        threads: of the processor.
+
+    Raises:
+        UserError: ai-edge-litert is not installed, or it is no such file.
+    """
+
+    def __init__(self, file: Path, threads: int = 2) -> None:
+        self._run, card = _signature(file, threads), _card(file)
+        sizes = {NOISE[name]: told["size"] for name, told in card["noise"].items()}
+        of_eps = card["noise"].get("eps", {}).get("distribution", "normal")
+        super().__init__(card["scales"], sizes, of_eps, _encoder(card["text"], file.parent, threads))
+        self._names = {ours: theirs for theirs, ours in NOISE.items()}
+
+    def draw(self, **inputs: np.ndarray) -> list[np.ndarray]:
+        """Pictures at every scale, [N, side, side, 3] uint8; drawn one by one, as files of batch 1 must be."""
+        count = len(inputs["z"])
+        named = {self._names.get(name, name): rows for name, rows in inputs.items()}
+        drawn = [self._run(**{name: rows[i : i + 1] for name, rows in named.items()}) for i in range(count)]
+        return [grey_levels(np.concatenate([images[f"image_{side}"] for images in drawn])) for side in self.scales]
+
+
+def _encoder(told: dict[str, Any] | None, folder: Path, threads: int) -> SentenceEncoder | None:
+    if told is None:
+        return None
+    name, size = told["encoder"], told["size"]
+    if name == "hashing":
+        return text.load(DataConfig(text_encoder=name, text_size=size))
+    return (
+        CharacterEncoder(size, folder / TEXT_ENCODER, threads) if name == "char_cnn_rnn" else OtherEncoder(size, name)
+    )
+
+
+def _card(file: Path) -> dict[str, Any]:
+    """The card that lies behind the model."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return json.loads(archive.read(CARD))
+    except (zipfile.BadZipFile, KeyError, ValueError):
+        raise UserError(f"{file}: no {CARD} in it; it is not a generator of python -m stackgan_tf.export") from None
+
+
+def _signature(file: Path, threads: int) -> Any:
+    """The file's one signature: arrays by name in and out."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        raise UserError('ai-edge-litert is not installed; pip install "stackgan_tf[litert]" brings it') from None
+    try:
+        return Interpreter(str(file), num_threads=threads).get_signature_runner()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"{file}: cannot be read as a .tflite file ({' '.join(str(error).split())[:200]})") from None
