@@ -2,7 +2,7 @@
 
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class CharacterEncoder:
     name = "char_cnn_rnn"
 
     def __init__(self, size: int, file: Path, threads: int) -> None:
-        self.size, self._run = size, _signature(file, threads)
+        self.size, self._run = size, signature_of(file, threads)
 
     def encode(self, sentences: Sequence[str]) -> np.ndarray:
         """N sentences -> [N, T] float32."""
@@ -60,7 +60,7 @@ class OnDevice(Artist):
     """
 
     def __init__(self, file: Path, threads: int = 2) -> None:
-        self._run, card = _signature(file, threads), _card(file)
+        self._run, card = signature_of(file, threads), _card(file)
         sizes = {NOISE[name]: told["size"] for name, told in card["noise"].items()}
         of_eps = card["noise"].get("eps", {}).get("distribution", "normal")
         super().__init__(card["scales"], sizes, of_eps, _encoder(card["text"], file.parent, threads))
@@ -94,7 +94,7 @@ def _card(file: Path) -> dict[str, Any]:
         raise UserError(f"{file}: no {CARD} in it; it is not a generator of python -m stackgan_tf.export") from None
 
 
-def _signature(file: Path, threads: int) -> Any:
+def signature_of(file: Path, threads: int) -> Callable[..., dict[str, np.ndarray]]:
     """The file's one signature: arrays by name in and out."""
     try:
         from ai_edge_litert.interpreter import Interpreter

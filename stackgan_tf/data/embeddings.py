@@ -1,10 +1,11 @@
 """The embeddings of a split's captions: computed once, kept beside the data, read from there as they are needed."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from stackgan_tf.data.records import Record, Records
@@ -12,6 +13,7 @@ from stackgan_tf.errors import UserError
 from stackgan_tf.files import whole
 from stackgan_tf.text import TextEncoder
 
+CAPTIONS = "samples/captions.txt"  # of a run directory: of the test split, drawn again and again while it trains
 CHUNK = 1024  # captions encoded at once
 
 
@@ -40,6 +42,26 @@ class Embeddings:
     def of(self, record: int, captions: np.ndarray) -> np.ndarray:
         """Those of some captions of a record, by number: [k] -> [k, T]."""
         return self.rows[self.first[record] + captions]
+
+
+def held_out(
+    run_dir: Path, encoder: TextEncoder, builder: Callable[[], tfds.core.DatasetBuilder], count: int
+) -> tuple[list[str], np.ndarray]:
+    """At least `count` captions that a run did not learn from, with their embeddings: its own, or of the test split.
+
+    Args:
+        encoder: the run's.
+        builder: gives the run's data set, where the run has fewer captions or the encoder knows images only.
+
+    Raises:
+        UserError: as `builder` and the encoder.
+    """
+    file = run_dir / CAPTIONS
+    captions = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    if encoder.by_image or len(captions) < count:
+        records, captions = Records(builder(), "test").told(2 * count)  # some may have no word
+        return captions, told_embeddings(encoder, records, captions)
+    return captions, encoder.encode(captions)
 
 
 def told_embeddings(encoder: TextEncoder, records: Sequence[Record], captions: Sequence[str]) -> np.ndarray:

@@ -8,12 +8,12 @@ import numpy as np
 
 from stackgan_tf.errors import UserError
 from stackgan_tf.files import whole, write_whole
+from stackgan_tf.data.embeddings import CAPTIONS
 from stackgan_tf.generation import load_generator
 from stackgan_tf.grids import comparison_grid
 
 LAST = 0.1  # the losses are means over this last part of a run
 SENTENCES = 6
-CAPTIONS = "samples/captions.txt"
 
 
 def compare(run_dirs: Mapping[str, Path], out: Path) -> str:

@@ -29,15 +29,16 @@ RANGES = {"truncation": [0.0, 1.0]}
 Card = dict[str, Any]
 
 
-def describe(artist: TextToImage, run_dir: Path, licence: str, functions: Functions) -> Card:
+def describe(artist: TextToImage, model: str, run_dir: Path, licence: str, functions: Functions) -> Card:
     """The card of a run's newest checkpoint, exported with these signatures.
 
     Args:
+        model: its name.
         licence: of the weights; "" where nobody said.
     """
     config = artist.config
     return {
-        "model": run_dir.resolve().name,
+        "model": model,
         "family": config.model.name,
         "dataset": config.data.dataset,
         "step": artist.step,

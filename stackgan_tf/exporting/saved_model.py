@@ -7,26 +7,34 @@ import numpy as np
 import tensorflow as tf
 
 from stackgan_tf.errors import UserError
-from stackgan_tf.exporting import model_card
-from stackgan_tf.exporting.signatures import Functions, Signatures
+from stackgan_tf.exporting import model_card, parity
+from stackgan_tf.exporting.job import Job
+from stackgan_tf.exporting.parity import Parity
+from stackgan_tf.exporting.signatures import Functions
 
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 SENTENCE = "a flower"  # to warm up with
 
 
-def write(signatures: Signatures, functions: Functions, card: model_card.Card, folder: Path) -> None:
+def write(job: Job, folder: Path) -> None:
     """Fills a version's folder.
 
     Raises:
         UserError: tensorflow-serving-api is not installed, which has the records to warm up with.
     """
-    requests = list(warm_up_requests(functions, card["model"]))
-    tf.saved_model.save(signatures.variables, str(folder), functions)
+    functions = job.signatures.served()
+    requests = list(warm_up_requests(functions, job.model))
+    tf.saved_model.save(job.signatures.variables, str(folder), functions)
     (folder / WARM_UP).parent.mkdir()
     with tf.io.TFRecordWriter(str(folder / WARM_UP)) as records:
         for request in requests:
             records.write(request)
-    (folder / model_card.NAME).write_text(model_card.dumped(card), encoding="utf-8")
+    (folder / model_card.NAME).write_text(model_card.dumped(job.card(functions)), encoding="utf-8")
+
+
+def compare(job: Job, folder: Path) -> list[Parity]:
+    """The SavedModel beside the run."""
+    return [parity.of_saved_model(folder, job.artist, job.compared)]
 
 
 def warm_up_requests(functions: Functions, model: str) -> Iterator[bytes]:
@@ -35,7 +43,8 @@ def warm_up_requests(functions: Functions, model: str) -> Iterator[bytes]:
         from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
     except ImportError:
         raise UserError(
-            '--format=saved_model: tensorflow-serving-api is not installed; pip install "stackgan_tf[serving]" brings it'
+            "--format=saved_model: needs tensorflow-serving-api's records of requests; "
+            'pip install "stackgan_tf[serving]" brings them'
         ) from None
     for name, function in functions.items():
         log = PredictionLog()

@@ -1,60 +1,59 @@
 """A .tflite for the device: builtin operations only, images from embeddings and noise."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from stackgan_tf.errors import UserError
-from stackgan_tf.exporting import model_card
-from stackgan_tf.exporting.signatures import Functions, Signatures
+from stackgan_tf.exporting import model_card, parity
+from stackgan_tf.exporting.examples import Examples
+from stackgan_tf.exporting.job import Job
+from stackgan_tf.exporting.parity import Parity
+from stackgan_tf.exporting.signatures import Functions
 from stackgan_tf.exporting.tflite_metadata import append_card, metadata
 
 FILES = {"none": "float32", "float16": "float16", "dynamic": "dynamic", "int8": "int8"}  # by --quantize
 TEXT_ENCODER = "text_encoder.tflite"
 SIGNATURE = "serving_default"
 
-Examples = Mapping[str, np.ndarray]  # inputs by name, [N, ...] each
 
-
-def write(
-    signatures: Signatures,
-    functions: Functions,
-    card: model_card.Card,
-    folder: Path,
-    quantize: Sequence[str],
-    examples: Examples | None,
-) -> None:
+def write(job: Job, folder: Path) -> None:
     """Fills a folder: for each of `quantize` a file of any batch and one of batch 1, which is what delegates want.
 
-    Args:
-        functions: `Signatures.on_device`.
-        quantize: `none`; `float16` weights; `dynamic`: int8 weights; `int8`: activations as well.
-        examples: real inputs, from which `int8` learns the ranges of activations.
+    `none` is float32, `float16` has such weights, `dynamic` int8 weights, `int8` also int8 activations, whose ranges are
+    learnt from examples; inputs and outputs are float32 in all.
 
     Raises:
         UserError: ai-edge-litert is not installed.
     """
-    tools = flatbuffer_tools()
-    with tempfile.TemporaryDirectory() as saved:
-        tf.saved_model.save(signatures.variables, saved, functions)
-        for kind in quantize:
-            model = tools.read_model_from_bytearray(bytearray(_converted(saved, kind, examples)))
+    tools, functions = flatbuffer_tools(), job.signatures.on_device()
+    card = job.card(functions)
+    with _saved(job, functions) as saved:
+        for kind in job.quantize:
+            converted = _converted(saved, kind, job.calibration if kind == "int8" else {})
+            model = tools.read_model_from_bytearray(bytearray(converted))
             _describe(model, card)
             _save(model, card, folder / f"{FILES[kind]}.tflite")
             for tensor in model.subgraphs[0].tensors:
                 tensor.shapeSignature = None  # it tells that the batch may change; the shapes themselves are of one
             _save(model, card, folder / f"{FILES[kind]}_batch1.tflite")
-    encoder = signatures.text_encoder()
+    encoder = job.signatures.text_encoder()
     if encoder:
-        with tempfile.TemporaryDirectory() as saved:
-            tf.saved_model.save(signatures.variables, saved, encoder)
+        with _saved(job, encoder) as saved:
             (folder / TEXT_ENCODER).write_bytes(_converted(saved, "none"))
     (folder / model_card.NAME).write_text(model_card.dumped(card), encoding="utf-8")
+
+
+def compare(job: Job, folder: Path) -> list[Parity]:
+    """Every generator in the folder beside the run."""
+    files = (folder / f"{FILES[kind]}{batch}.tflite" for kind in job.quantize for batch in ("", "_batch1"))
+    return [parity.of_tflite(file, job.artist, job.compared) for file in files]
 
 
 def flatbuffer_tools() -> ModuleType:
@@ -72,7 +71,15 @@ def flatbuffer_tools() -> ModuleType:
     return flatbuffer_utils
 
 
-def _converted(saved: str, kind: str, examples: Examples | None = None) -> bytes:
+@contextmanager
+def _saved(job: Job, functions: Functions) -> Iterator[str]:
+    """A SavedModel for the converter, which reads no functions."""
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(job.signatures.variables, folder, functions)
+        yield folder
+
+
+def _converted(saved: str, kind: str, examples: Examples = MappingProxyType({})) -> bytes:
     converter = tf.lite.TFLiteConverter.from_saved_model(saved, [SIGNATURE])
     if kind != "none":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -85,7 +92,7 @@ def _converted(saved: str, kind: str, examples: Examples | None = None) -> bytes
 
 
 def _rows(examples: Examples) -> Iterator[dict[str, np.ndarray]]:
-    for i in range(len(next(iter(examples.values())))):
+    for i in range(len(examples["noise"])):
         yield {name: rows[i : i + 1] for name, rows in examples.items()}
 
 

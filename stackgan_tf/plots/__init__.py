@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from stackgan_tf.evaluation.extractors import Extractor
     from stackgan_tf.generation import TextToImage
 
-CAPTIONS = "samples/captions.txt"  # of a run directory: what its pictures are drawn for while it trains
 SUFFIXES = (".png", ".pdf")
 
 
@@ -90,22 +89,12 @@ class Request:
                 if not embedding.any():
                     raise UserError(f"--text={text!r}: has no word")
             return told
-        captions, embeddings = self._own(2 * count)
+        from stackgan_tf.data.embeddings import held_out
+
+        captions, embeddings = held_out(self.run_dir, encoder, lambda: self.builder, count)
         worded = np.flatnonzero(embeddings.any(axis=1))
         chosen = worded[np.linspace(0, len(worded) - 1, count).astype(int)]
         return Told([captions[i] for i in chosen], embeddings[chosen])
-
-    def _own(self, count: int) -> Told:
-        """Captions of the run, or of its data where it has too few or its encoder knows images only."""
-        from stackgan_tf.data.embeddings import told_embeddings
-        from stackgan_tf.data.records import Records
-
-        encoder, file = self.artist.encoder, self.run_dir / CAPTIONS
-        captions = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-        if encoder.by_image or len(captions) < count // 2:
-            records, captions = Records(self.builder, "test").told(count)
-            return Told(captions, told_embeddings(encoder, records, captions))
-        return Told(captions, encoder.encode(captions))
 
     def rows(self, count: int) -> int:
         """How many samples a figure shows: `num`, else one for each text, else `count`."""

@@ -1,0 +1,56 @@
+"""Real inputs of a generator: what int8 learns its ranges from, and what exported files are compared with the run by."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from stackgan_tf.data.embeddings import Embeddings, held_out
+from stackgan_tf.data.records import Records
+from stackgan_tf.errors import UserError
+from stackgan_tf.exporting.signatures import INPUT_NAMES
+from stackgan_tf.generation import TextToImage
+
+Examples = Mapping[str, np.ndarray]  # inputs of `Signatures.on_device` by name, [N, ...] each
+Builder = Callable[[], tfds.core.DatasetBuilder]
+
+CALIBRATION, COMPARED = 100, 8  # examples
+
+
+def calibration(artist: TextToImage, builder: Builder, given: np.ndarray | None) -> Examples:
+    """Of the captions of the training split, spread evenly over it, or of given embeddings.
+
+    Raises:
+        UserError: there are neither, or the embeddings are of another size.
+    """
+    if artist.encoder is None:
+        return _with_noise(artist, None, CALIBRATION, seed=1)
+    if given is None:
+        try:
+            given = Embeddings(Records(builder(), "train"), artist.encoder).rows
+        except UserError as error:
+            raise UserError(
+                f"--quantize=int8: needs captions to learn the ranges of activations from, or --embeddings=FILE.npy: {error}"
+            ) from None
+    return _with_noise(artist, _spread(given, artist, CALIBRATION), CALIBRATION, seed=1)
+
+
+def compared(artist: TextToImage, run_dir: Path, builder: Builder, given: np.ndarray | None) -> Examples:
+    """Of captions that the run did not learn from, or of given embeddings."""
+    if artist.encoder is None:
+        return _with_noise(artist, None, COMPARED, seed=0)
+    if given is None:
+        _, given = held_out(run_dir, artist.encoder, builder, COMPARED)
+    return _with_noise(artist, _spread(given, artist, COMPARED), COMPARED, seed=0)
+
+
+def _spread(embeddings: np.ndarray, artist: TextToImage, count: int) -> np.ndarray:
+    if embeddings.ndim != 2 or embeddings.shape[1] != artist.encoder.size:
+        raise UserError(f"--embeddings: of shape {embeddings.shape}; must be (N, {artist.encoder.size})")
+    return np.asarray(embeddings[np.linspace(0, len(embeddings) - 1, count).astype(int)], np.float32)
+
+
+def _with_noise(artist: TextToImage, embeddings: np.ndarray | None, count: int, seed: int) -> Examples:
+    noise = {INPUT_NAMES[name]: drawn for name, drawn in artist.noise(seed, range(count)).items()}
+    return noise if embeddings is None else noise | {"text_embedding": embeddings}

@@ -1,0 +1,127 @@
+"""Does an exported file draw what the run draws, how large is it, and how long does it take?"""
+
+import json
+import math
+import multiprocessing
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from stackgan_tf.exporting.examples import Examples
+from stackgan_tf.exporting.signatures import INPUT_NAMES
+from stackgan_tf.generation import TextToImage
+from stackgan_tf.on_device import signature_of
+
+NAME = "parity.json"
+GENERATOR_NAMES = {theirs: ours for ours, theirs in INPUT_NAMES.items()}
+THREADS = (1, 2)
+TIMED = 5  # calls, after one that does not count
+
+Images = Mapping[str, np.ndarray]  # image_64 ..., [B, S, S, 3] float32
+Draw = Callable[..., Images]
+
+
+class Parity(NamedTuple):
+    """One file beside the run's generator in Keras, over all scales."""
+
+    file: str
+    megabytes: float
+    largest_difference: float  # of pixels in [-1, 1]
+    mean_difference: float
+    psnr: dict[str, float | None]  # dB, of each scale; None where nothing differs
+    milliseconds: dict[str, float]  # an image, at batch 1, by the number of threads: the median
+
+
+def of_saved_model(folder: Path, artist: TextToImage, examples: Examples) -> Parity:
+    """Of a version's folder."""
+    times = {str(threads): _elsewhere(folder, _first(examples), threads) for threads in THREADS}
+    megabytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+    return Parity(
+        f"{folder.name}/", megabytes, *_differences(_saved_model(folder)(**examples), artist, examples), times
+    )
+
+
+def of_tflite(file: Path, artist: TextToImage, examples: Examples) -> Parity:
+    """Of a generator of any kind and batch."""
+    run = signature_of(file, threads=max(THREADS))
+    rows = [{name: given[i : i + 1] for name, given in examples.items()} for i in range(len(examples["noise"]))]
+    drawn = [run(**row) for row in rows]
+    together = {name: np.concatenate([images[name] for images in drawn]) for name in drawn[0]}
+    times = {str(threads): _milliseconds(signature_of(file, threads), rows[0]) for threads in THREADS}
+    return Parity(file.name, file.stat().st_size / 1e6, *_differences(together, artist, examples), times)
+
+
+def table(found: Sequence[Parity]) -> str:
+    """A line a file; the worst of its scales."""
+    width = max(len(parity.file) for parity in found)
+    lines = [
+        f"{'':<{width}}{'MB':>8}{'largest':>10}{'mean':>10}{'PSNR':>8}"
+        + "".join(f"{f'ms, {threads} thread' + 's' * (threads > 1):>15}" for threads in THREADS)
+    ]
+    for parity in found:
+        worst = min((psnr for psnr in parity.psnr.values() if psnr is not None), default=math.inf)
+        lines.append(
+            f"{parity.file:<{width}}{parity.megabytes:>8.1f}{parity.largest_difference:>10.2g}"
+            f"{parity.mean_difference:>10.2g}{worst:>8.1f}"
+            + "".join(f"{milliseconds:>15.1f}" for milliseconds in parity.milliseconds.values())
+        )
+    return "\n".join(lines) + "\n"
+
+
+def dumped(found: Sequence[Parity]) -> str:
+    """As parity.json has it."""
+    return json.dumps([parity._asdict() for parity in found], indent=2) + "\n"
+
+
+def _differences(
+    drawn: Images, artist: TextToImage, examples: Examples
+) -> tuple[float, float, dict[str, float | None]]:
+    """The largest, the mean, and the PSNR of each scale."""
+    images = artist.generator(**{GENERATOR_NAMES.get(name, name): rows for name, rows in examples.items()}).images
+    by_name = {f"image_{side}": image.numpy() for side, image in zip(artist.scales, images, strict=True)}
+    off = {name: np.abs(drawn[name] - image) for name, image in by_name.items()}
+    pixels = np.concatenate([values.ravel() for values in off.values()])
+    errors = {name: float(np.mean(np.square(values, dtype=np.float64))) for name, values in off.items()}
+    psnr = {name: 10 * math.log10(4 / error) if error else None for name, error in errors.items()}
+    return float(pixels.max()), float(pixels.mean(dtype=np.float64)), psnr
+
+
+def _first(examples: Examples) -> Examples:
+    return {name: rows[:1] for name, rows in examples.items()}
+
+
+def _saved_model(folder: Path) -> Draw:
+    draw = tf.saved_model.load(str(folder)).signatures["with_noise"]
+
+    def drawn(**inputs: np.ndarray) -> Images:
+        truncation = np.ones(len(inputs["noise"]), np.float32)
+        return {name: image.numpy() for name, image in draw(truncation=truncation, **inputs).items()}
+
+    return drawn
+
+
+def _elsewhere(folder: Path, row: Examples, threads: int) -> float:
+    """Milliseconds of a SavedModel in a process of its own: TensorFlow's threads cannot be changed once it has begun."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        return process.submit(_time_saved_model, folder, row, threads).result()
+
+
+def _time_saved_model(folder: Path, row: Examples, threads: int) -> float:
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    return _milliseconds(_saved_model(folder), row)
+
+
+def _milliseconds(draw: Draw, row: Examples) -> float:
+    draw(**row)
+    taken = []
+    for _ in range(TIMED):
+        start = time.perf_counter()
+        draw(**row)
+        taken.append(1e3 * (time.perf_counter() - start))
+    return float(np.median(taken))
