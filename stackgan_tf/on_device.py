@@ -1,4 +1,4 @@
-"""Pictures from a .tflite file, without TensorFlow: what `stackgan_tf.export --format=tflite` left is all that is needed."""
+"""Pictures from a .tflite file of `stackgan_tf.export`, without TensorFlow."""
 
 import json
 import zipfile
@@ -27,8 +27,8 @@ class OtherEncoder:
     def encode(self, sentences: Sequence[str]) -> np.ndarray:
         """Says so."""
         raise UserError(
-            f"--text: the text encoder of this model, {self.name}, does not run without TensorFlow; embed sentences with "
-            "python -m stackgan_tf.embed elsewhere and give --embeddings"
+            f"--text: this model's text encoder, {self.name}, does not run without TensorFlow; embed the sentences "
+            "elsewhere with python -m stackgan_tf.embed and give --embeddings"
         )
 
 

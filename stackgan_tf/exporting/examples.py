@@ -1,4 +1,4 @@
-"""Real inputs of a generator: what int8 learns its ranges from, and what exported files are compared with the run by."""
+"""Real inputs of a generator: to learn int8's ranges from, and to compare exported files with the run by."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,7 +31,7 @@ def calibration(artist: TextToImage, builder: Builder, given: np.ndarray | None)
             given = Embeddings(Records(builder(), "train"), artist.encoder).rows
         except UserError as error:
             raise UserError(
-                f"--quantize=int8: needs captions to learn the ranges of activations from, or --embeddings=FILE.npy: {error}"
+                f"--quantize=int8: needs captions to learn ranges from, or --embeddings=FILE.npy ({error})"
             ) from None
     return _with_noise(artist, _spread(given, artist, CALIBRATION), CALIBRATION, seed=1)
 

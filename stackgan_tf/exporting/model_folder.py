@@ -21,8 +21,8 @@ def new_version(model: Path, formats: Sequence[str]) -> Iterator[Mapping[str, Pa
     error nothing is left of them.
 
     Args:
-        model: the folder `<name>`. SavedModels go to `<version>/`, other formats to `<format>/<version>/`, which a server
-            passes over.
+        model: the folder `<name>`. SavedModels go to `<version>/`, other formats to `<format>/<version>/`, which a
+            server passes over.
 
     Raises:
         UserError: `model` is something else, or cannot be written.

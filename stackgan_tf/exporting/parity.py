@@ -106,7 +106,7 @@ def _saved_model(folder: Path) -> Draw:
 
 
 def _elsewhere(folder: Path, row: Examples, threads: int) -> float:
-    """Milliseconds of a SavedModel in a process of its own: TensorFlow's threads cannot be changed once it has begun."""
+    """Milliseconds in a process of its own: TensorFlow's threads cannot be changed once it has begun."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         return process.submit(_time_saved_model, folder, row, threads).result()
 

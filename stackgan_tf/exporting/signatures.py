@@ -62,7 +62,7 @@ class Signatures:
         return {"serving_default": traced(self._generate, self._text | self._noise)}
 
     def text_encoder(self) -> Functions | None:
-        """The text encoder alone, where it is a network that reads characters: characters [1, 201] -> text_embedding."""
+        """The text encoder alone, if it is a network that reads characters: characters [1, 201] -> text_embedding."""
         if not hasattr(self._encoder, "encode_characters"):
             return None
         characters = tf.TensorSpec([1, self._encoder.positions], tf.int32, "characters")

@@ -4,15 +4,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from stackgan_tf.errors import UserError
-from stackgan_tf.exporting import model_card, parity
-from stackgan_tf.exporting.examples import Examples
+from stackgan_tf.exporting import int8, model_card, parity
 from stackgan_tf.exporting.job import Job
 from stackgan_tf.exporting.parity import Parity
 from stackgan_tf.exporting.signatures import Functions
@@ -26,8 +25,8 @@ SIGNATURE = "serving_default"
 def write(job: Job, folder: Path) -> None:
     """Fills a folder: for each of `quantize` a file of any batch and one of batch 1, which is what delegates want.
 
-    `none` is float32, `float16` has such weights, `dynamic` int8 weights, `int8` also int8 activations, whose ranges are
-    learnt from examples; inputs and outputs are float32 in all.
+    `none` is float32, `float16` has such weights, `dynamic` int8 weights, `int8` also int8 activations, whose ranges
+    are learnt from examples; inputs and outputs are float32 in all.
 
     Raises:
         UserError: ai-edge-litert is not installed.
@@ -36,7 +35,7 @@ def write(job: Job, folder: Path) -> None:
     card = job.card(functions)
     with _saved(job, functions) as saved:
         for kind in job.quantize:
-            converted = _converted(saved, kind, job.calibration if kind == "int8" else {})
+            converted = int8.converted(saved, job.calibration) if kind == "int8" else _converted(saved, kind)
             model = tools.read_model_from_bytearray(bytearray(converted))
             _describe(model, card)
             _save(model, card, folder / f"{FILES[kind]}.tflite")
@@ -46,7 +45,7 @@ def write(job: Job, folder: Path) -> None:
     encoder = job.signatures.text_encoder()
     if encoder:
         with _saved(job, encoder) as saved:
-            (folder / TEXT_ENCODER).write_bytes(_converted(saved, "none"))
+            (folder / TEXT_ENCODER).write_bytes(_converted(saved))
     (folder / model_card.NAME).write_text(model_card.dumped(card), encoding="utf-8")
 
 
@@ -79,21 +78,13 @@ def _saved(job: Job, functions: Functions) -> Iterator[str]:
         yield folder
 
 
-def _converted(saved: str, kind: str, examples: Examples = MappingProxyType({})) -> bytes:
+def _converted(saved: str, kind: str = "none") -> bytes:
     converter = tf.lite.TFLiteConverter.from_saved_model(saved, [SIGNATURE])
     if kind != "none":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if kind == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if kind == "int8":
-        converter.representative_dataset = lambda: _rows(examples)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     return converter.convert()
-
-
-def _rows(examples: Examples) -> Iterator[dict[str, np.ndarray]]:
-    for i in range(len(examples["noise"])):
-        yield {name: rows[i : i + 1] for name, rows in examples.items()}
 
 
 def _describe(model: Any, card: model_card.Card) -> None:
