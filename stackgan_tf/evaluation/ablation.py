@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from stackgan_tf.data.embeddings import CAPTIONS
 from stackgan_tf.errors import UserError
 from stackgan_tf.files import whole, write_whole
-from stackgan_tf.data.embeddings import CAPTIONS
 from stackgan_tf.generation import load_generator
 from stackgan_tf.grids import comparison_grid
 

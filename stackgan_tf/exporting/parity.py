@@ -41,9 +41,7 @@ def of_saved_model(folder: Path, artist: TextToImage, examples: Examples) -> Par
     """Of a version's folder."""
     times = {str(threads): _elsewhere(folder, _first(examples), threads) for threads in THREADS}
     megabytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-    return Parity(
-        f"{folder.name}/", megabytes, *_differences(_saved_model(folder)(**examples), artist, examples), times
-    )
+    return Parity(f"{folder.name}/", megabytes, *differences(load(folder)(**examples), artist, examples), times)
 
 
 def of_tflite(file: Path, artist: TextToImage, examples: Examples) -> Parity:
@@ -53,7 +51,7 @@ def of_tflite(file: Path, artist: TextToImage, examples: Examples) -> Parity:
     drawn = [run(**row) for row in rows]
     together = {name: np.concatenate([images[name] for images in drawn]) for name in drawn[0]}
     times = {str(threads): _milliseconds(signature_of(file, threads), rows[0]) for threads in THREADS}
-    return Parity(file.name, file.stat().st_size / 1e6, *_differences(together, artist, examples), times)
+    return Parity(file.name, file.stat().st_size / 1e6, *differences(together, artist, examples), times)
 
 
 def table(found: Sequence[Parity]) -> str:
@@ -78,9 +76,7 @@ def dumped(found: Sequence[Parity]) -> str:
     return json.dumps([parity._asdict() for parity in found], indent=2) + "\n"
 
 
-def _differences(
-    drawn: Images, artist: TextToImage, examples: Examples
-) -> tuple[float, float, dict[str, float | None]]:
+def differences(drawn: Images, artist: TextToImage, examples: Examples) -> tuple[float, float, dict[str, float | None]]:
     """The largest, the mean, and the PSNR of each scale."""
     images = artist.generator(**{GENERATOR_NAMES.get(name, name): rows for name, rows in examples.items()}).images
     by_name = {f"image_{side}": image.numpy() for side, image in zip(artist.scales, images, strict=True)}
@@ -95,7 +91,8 @@ def _first(examples: Examples) -> Examples:
     return {name: rows[:1] for name, rows in examples.items()}
 
 
-def _saved_model(folder: Path) -> Draw:
+def load(folder: Path) -> Draw:
+    """A SavedModel's `with_noise`, not truncated."""
     draw = tf.saved_model.load(str(folder)).signatures["with_noise"]
 
     def drawn(**inputs: np.ndarray) -> Images:
@@ -114,7 +111,7 @@ def _elsewhere(folder: Path, row: Examples, threads: int) -> float:
 def _time_saved_model(folder: Path, row: Examples, threads: int) -> float:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    return _milliseconds(_saved_model(folder), row)
+    return _milliseconds(load(folder), row)
 
 
 def _milliseconds(draw: Draw, row: Examples) -> float:

@@ -32,6 +32,7 @@ class Signatures:
     def __init__(self, artist: TextToImage) -> None:
         config = artist.config
         self._generator = artist.generator
+        self._images = tf.function(self._generate, autograph=False)  # one graph, which every signature calls
         self._encoder = artist.encoder
         self._encode = getattr(artist.encoder, "encode_tensor", None)
         self._sides, self._sizes = artist.scales, artist.noise_sizes
@@ -77,7 +78,7 @@ class Signatures:
 
     def _with_noise(self, truncation: tf.Tensor, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         scaled = {name: inputs[name] * truncation[:, None] for name in self._noise}
-        return self._generate(**inputs | scaled)
+        return self._images(**inputs | scaled)
 
     def _from_seed(self, seed: tf.Tensor, truncation: tf.Tensor, **text: tf.Tensor) -> dict[str, tf.Tensor]:
         drawn = {INPUT_NAMES[name]: self._draw(seed, name, size) for name, size in self._sizes.items()}

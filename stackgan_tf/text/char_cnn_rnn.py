@@ -58,7 +58,9 @@ class Encoder(TextEncoder):
 
         letters = tf.strings.unicode_decode(tf.strings.lower(sentences, "utf-8"), "UTF-8")[:, :POSITIONS]
         place = tf.constant(BY_CODE_POINT)
-        ids = tf.ragged.map_flat_values(lambda code: tf.gather(place, tf.minimum(code, len(BY_CODE_POINT) - 1)), letters)
+        ids = tf.ragged.map_flat_values(
+            lambda code: tf.gather(place, tf.minimum(code, len(BY_CODE_POINT) - 1)), letters
+        )
         return self.encode_characters(ids.to_tensor(0, shape=(None, POSITIONS)))
 
     def encode_characters(self, ids: Tensor) -> Tensor:
