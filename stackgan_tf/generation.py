@@ -1,12 +1,13 @@
 """A trained generator as an artist."""
 
+import json
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from stackgan_tf import cards, networks, text
+from stackgan_tf import __version__, cards, networks, text
 from stackgan_tf.checkpoint import AVERAGE, restore_generator
 from stackgan_tf.config import Config, from_dict
 from stackgan_tf.drawing import Artist, grey_levels
@@ -51,9 +52,21 @@ def run_config(run_dir: str | Path) -> Config:
     """The configuration that a run was trained with.
 
     Raises:
-        UserError: not a run directory.
+        UserError: not a run directory, or one of another version of this package with other fields.
     """
     path = Path(run_dir) / "config.yaml"
     if not path.is_file():
         raise UserError(f"{run_dir}: not a run directory (no config.yaml); train one with python -m stackgan_tf.train")
-    return from_dict(cards.read(path))  # complete: no preset lies under it
+    try:
+        return from_dict(cards.read(path))  # complete: no preset lies under it
+    except UserError as error:
+        raise UserError(f"{path}: {error}{_other_version(path.parent)}") from None
+
+
+def _other_version(run_dir: Path) -> str:
+    """What a run says of the package that made it, where that was another version."""
+    try:
+        made_by = json.loads((run_dir / "environment.json").read_text(encoding="utf-8"))["stackgan_tf"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return "" if made_by == __version__ else f" (the run is of stackgan_tf {made_by}, this is {__version__})"

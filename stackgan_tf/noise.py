@@ -7,7 +7,7 @@ Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011, s
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -19,6 +19,7 @@ STREAMS = {"z": 0, "eps": 1, "eps_stage1": 2}  # each input of a generator has i
 TRUNCATED_AT = 2.0  # standard deviations, of `truncated_normal`
 MAX_SEED = 2**32 - 1  # of many pictures; a picture's own is any int64
 
+Value = TypeVar("Value")
 Distribution = Literal["normal", "truncated_normal"]
 
 WORD, MASK = 2**32, 2**32 - 1
@@ -34,6 +35,16 @@ def row_seeds(seed: int, rows: Iterable[int]) -> np.ndarray:
     if not 0 <= seed <= MAX_SEED:
         raise UserError(f"seed={seed}: must be from 0 to {MAX_SEED}")
     return seed + WORD * np.array(list(rows), np.int64)
+
+
+def exported_names(inputs: Mapping[str, Value]) -> dict[str, Value]:
+    """A generator's inputs under the names that exported models have: its z is their `noise`."""
+    return {"noise" if name == "z" else name: value for name, value in inputs.items()}
+
+
+def own_names(inputs: Mapping[str, Value]) -> dict[str, Value]:
+    """The way back of `exported_names`."""
+    return {"z" if name == "noise" else name: value for name, value in inputs.items()}
 
 
 def draw(seeds: np.ndarray, sizes: Mapping[str, int], of_eps: Distribution = "normal") -> dict[str, np.ndarray]:

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from stackgan_tf import text
+from stackgan_tf import noise, text
 from stackgan_tf.config import DataConfig
 from stackgan_tf.drawing import Artist, SentenceEncoder, grey_levels
 from stackgan_tf.errors import UserError
 
-CARD = "model_card.json"
+CARD, FORMAT = "model_card.json", 1  # its name and what is in it
 TEXT_ENCODER = "text_encoder.tflite"  # beside the generator
-NOISE = {"noise": "z", "eps": "eps", "eps_stage1": "eps_stage1"}  # a card's names of it, and this package's
 
 
 class OtherEncoder:
@@ -61,15 +60,14 @@ class OnDevice(Artist):
 
     def __init__(self, file: Path, threads: int = 2) -> None:
         self._run, card = signature_of(file, threads), _card(file)
-        sizes = {NOISE[name]: told["size"] for name, told in card["noise"].items()}
-        of_eps = card["noise"].get("eps", {}).get("distribution", "normal")
+        sizes = noise.own_names({name: told["size"] for name, told in card["noise"].items()})
+        of_eps = next((told["distribution"] for name, told in card["noise"].items() if name != "noise"), "normal")
         super().__init__(card["scales"], sizes, of_eps, _encoder(card["text"], file.parent, threads))
-        self._names = {ours: theirs for theirs, ours in NOISE.items()}
 
     def draw(self, **inputs: np.ndarray) -> list[np.ndarray]:
         """Pictures at every scale, [N, side, side, 3] uint8; drawn one by one, as files of batch 1 must be."""
         count = len(inputs["z"])
-        named = {self._names.get(name, name): rows for name, rows in inputs.items()}
+        named = noise.exported_names(inputs)
         drawn = [self._run(**{name: rows[i : i + 1] for name, rows in named.items()}) for i in range(count)]
         return [grey_levels(np.concatenate([images[f"image_{side}"] for images in drawn])) for side in self.scales]
 
@@ -80,18 +78,21 @@ def _encoder(told: dict[str, Any] | None, folder: Path, threads: int) -> Sentenc
     name, size = told["encoder"], told["size"]
     if name == "hashing":
         return text.load(DataConfig(text_encoder=name, text_size=size))
-    return (
-        CharacterEncoder(size, folder / TEXT_ENCODER, threads) if name == "char_cnn_rnn" else OtherEncoder(size, name)
-    )
+    if name == "char_cnn_rnn":
+        return CharacterEncoder(size, folder / TEXT_ENCODER, threads)
+    return OtherEncoder(size, name)
 
 
 def _card(file: Path) -> dict[str, Any]:
     """The card that lies behind the model."""
     try:
         with zipfile.ZipFile(file) as archive:
-            return json.loads(archive.read(CARD))
+            card = json.loads(archive.read(CARD))
     except (zipfile.BadZipFile, KeyError, ValueError):
         raise UserError(f"{file}: no {CARD} in it; it is not a generator of python -m stackgan_tf.export") from None
+    if card.get("format") != FORMAT:
+        raise UserError(f"{file}: is of another version of stackgan_tf (format {card.get('format')}, not {FORMAT})")
+    return card
 
 
 def signature_of(file: Path, threads: int) -> Callable[..., dict[str, np.ndarray]]:

@@ -32,7 +32,7 @@ ALLOWED = {
     "checkpoint": {"errors"},
     "noise": {"errors", "structs"},
     "drawing": {"errors", "noise"},
-    "on_device": {"config", "drawing", "errors", "text"},
+    "on_device": {"config", "drawing", "errors", "noise", "text"},
     "generation": {"cards", "checkpoint", "config", "drawing", "errors", "networks", "text"},
     "interrupts": set(),
     "distribution": {"errors"},

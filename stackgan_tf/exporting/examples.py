@@ -9,8 +9,8 @@ import tensorflow_datasets as tfds
 from stackgan_tf.data.embeddings import Embeddings, held_out
 from stackgan_tf.data.records import Records
 from stackgan_tf.errors import UserError
-from stackgan_tf.exporting.signatures import INPUT_NAMES
 from stackgan_tf.generation import TextToImage
+from stackgan_tf.noise import exported_names
 
 Examples = Mapping[str, np.ndarray]  # inputs of `Signatures.on_device` by name, [N, ...] each
 Builder = Callable[[], tfds.core.DatasetBuilder]
@@ -52,5 +52,5 @@ def _spread(embeddings: np.ndarray, artist: TextToImage, count: int) -> np.ndarr
 
 
 def _with_noise(artist: TextToImage, embeddings: np.ndarray | None, count: int, seed: int) -> Examples:
-    noise = {INPUT_NAMES[name]: drawn for name, drawn in artist.noise(seed, range(count)).items()}
-    return noise if embeddings is None else noise | {"text_embedding": embeddings}
+    drawn = exported_names(artist.noise(seed, range(count)))
+    return drawn if embeddings is None else drawn | {"text_embedding": embeddings}

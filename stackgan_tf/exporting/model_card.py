@@ -10,10 +10,10 @@ import tensorflow as tf
 import stackgan_tf
 from stackgan_tf import noise
 from stackgan_tf.evaluation import judge
-from stackgan_tf.exporting.signatures import INPUT_NAMES, Functions
+from stackgan_tf.exporting.signatures import Functions
 from stackgan_tf.generation import TextToImage
+from stackgan_tf.on_device import CARD, FORMAT
 
-NAME = "model_card.json"
 NOT_STATED = "not stated: ask whoever trained it; the images it learnt from have terms of their own"
 MEANINGS = {
     "text_embedding": "of a sentence, by the text encoder named here",
@@ -38,6 +38,7 @@ def describe(artist: TextToImage, model: str, run_dir: Path, licence: str, funct
     """
     config = artist.config
     return {
+        "format": FORMAT,
         "model": model,
         "family": config.model.name,
         "dataset": config.data.dataset,
@@ -46,14 +47,7 @@ def describe(artist: TextToImage, model: str, run_dir: Path, licence: str, funct
         "licence_of_the_weights": licence or NOT_STATED,
         "scales": list(artist.scales),
         "text": {"encoder": artist.encoder.name, "size": artist.encoder.size} if artist.encoder else None,
-        "noise": {
-            INPUT_NAMES[name]: {
-                "size": size,
-                "stream": noise.STREAMS[name],
-                "distribution": noise.distribution(name, artist.eps_distribution),
-            }
-            for name, size in artist.noise_sizes.items()
-        },
+        "noise": noise.exported_names({name: _noise(artist, name) for name in artist.noise_sizes}),
         "signatures": {name: _signature(function) for name, function in functions.items()},
         "metrics": _metrics(run_dir / "evaluation" / f"{artist.step}.json"),
         "made_with": {
@@ -64,9 +58,19 @@ def describe(artist: TextToImage, model: str, run_dir: Path, licence: str, funct
     }
 
 
+def write(card: Card, folder: Path) -> None:
+    """Puts the card beside the model."""
+    (folder / CARD).write_text(dumped(card), encoding="utf-8")
+
+
 def dumped(card: Card) -> str:
     """As the file has it."""
     return json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+
+
+def _noise(artist: TextToImage, name: str) -> dict[str, Any]:
+    drawn_from = noise.distribution(name, artist.eps_distribution)
+    return {"size": artist.noise_sizes[name], "stream": noise.STREAMS[name], "distribution": drawn_from}
 
 
 def _signature(function: tf.types.experimental.ConcreteFunction) -> dict[str, Any]:

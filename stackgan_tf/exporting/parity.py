@@ -13,12 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from stackgan_tf.exporting.examples import Examples
-from stackgan_tf.exporting.signatures import INPUT_NAMES
 from stackgan_tf.generation import TextToImage
+from stackgan_tf.noise import own_names
 from stackgan_tf.on_device import signature_of
 
 NAME = "parity.json"
-GENERATOR_NAMES = {theirs: ours for ours, theirs in INPUT_NAMES.items()}
 THREADS = (1, 2)
 TIMED = 5  # calls, after one that does not count
 
@@ -78,7 +77,7 @@ def dumped(found: Sequence[Parity]) -> str:
 
 def differences(drawn: Images, artist: TextToImage, examples: Examples) -> tuple[float, float, dict[str, float | None]]:
     """The largest, the mean, and the PSNR of each scale."""
-    images = artist.generator(**{GENERATOR_NAMES.get(name, name): rows for name, rows in examples.items()}).images
+    images = artist.generator(**own_names(examples)).images
     by_name = {f"image_{side}": image.numpy() for side, image in zip(artist.scales, images, strict=True)}
     off = {name: np.abs(drawn[name] - image) for name, image in by_name.items()}
     pixels = np.concatenate([values.ravel() for values in off.values()])

@@ -29,7 +29,7 @@ def write(job: Job, folder: Path) -> None:
     with tf.io.TFRecordWriter(str(folder / WARM_UP)) as records:
         for request in requests:
             records.write(request)
-    (folder / model_card.NAME).write_text(model_card.dumped(job.card(functions)), encoding="utf-8")
+    model_card.write(job.card(functions), folder)
 
 
 def compare(job: Job, folder: Path) -> list[Parity]:

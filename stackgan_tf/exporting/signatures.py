@@ -7,8 +7,6 @@ import tensorflow as tf
 from stackgan_tf import noise
 from stackgan_tf.generation import TextToImage
 
-INPUT_NAMES = {"z": "noise", "eps": "eps", "eps_stage1": "eps_stage1"}  # of a generator's noise, as users see it
-
 Signature = Callable[..., dict[str, tf.Tensor]]
 Functions = dict[str, tf.types.experimental.ConcreteFunction]
 
@@ -38,7 +36,8 @@ class Signatures:
         self._sides, self._sizes = artist.scales, artist.noise_sizes
         self._bounds = {name: noise.bounds(name, artist.eps_distribution) for name in artist.noise_sizes}
         self._text = {"text_embedding": spec("text_embedding", config.data.text_size)} if artist.encoder else {}
-        self._noise = {INPUT_NAMES[name]: spec(INPUT_NAMES[name], size) for name, size in artist.noise_sizes.items()}
+        sizes = noise.exported_names(artist.noise_sizes)
+        self._noise = {name: spec(name, size) for name, size in sizes.items()}
         # What TensorFlow saves with the graphs: plain variables. The Keras model itself would take its class along.
         self.variables = tf.Module()
         self.variables.generator = [v.value for v in artist.generator.variables]
@@ -70,10 +69,7 @@ class Signatures:
         return {"serving_default": traced(self._encode_characters, {"characters": characters})}
 
     def _generate(self, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        of_generator = {name: inputs[INPUT_NAMES[name]] for name in self._sizes} | {
-            name: inputs[name] for name in self._text
-        }
-        images = self._generator(**of_generator, training=False).images
+        images = self._generator(**noise.own_names(inputs), training=False).images
         return {f"image_{side}": image for side, image in zip(self._sides, images, strict=True)}
 
     def _with_noise(self, truncation: tf.Tensor, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -81,8 +77,8 @@ class Signatures:
         return self._images(**inputs | scaled)
 
     def _from_seed(self, seed: tf.Tensor, truncation: tf.Tensor, **text: tf.Tensor) -> dict[str, tf.Tensor]:
-        drawn = {INPUT_NAMES[name]: self._draw(seed, name, size) for name, size in self._sizes.items()}
-        return self._with_noise(truncation, **drawn, **text)
+        drawn = {name: self._draw(seed, name, size) for name, size in self._sizes.items()}
+        return self._with_noise(truncation, **noise.exported_names(drawn), **text)
 
     def _from_text(self, text: tf.Tensor, seed: tf.Tensor, truncation: tf.Tensor) -> dict[str, tf.Tensor]:
         return self._from_seed(seed, truncation, text_embedding=self._encode(text))

@@ -16,9 +16,9 @@ from stackgan_tf.exporting.job import Job
 from stackgan_tf.exporting.parity import Parity
 from stackgan_tf.exporting.signatures import Functions
 from stackgan_tf.exporting.tflite_metadata import append_card, metadata
+from stackgan_tf.on_device import TEXT_ENCODER
 
 FILES = {"none": "float32", "float16": "float16", "dynamic": "dynamic", "int8": "int8"}  # by --quantize
-TEXT_ENCODER = "text_encoder.tflite"
 SIGNATURE = "serving_default"
 
 
@@ -46,7 +46,7 @@ def write(job: Job, folder: Path) -> None:
     if encoder:
         with _saved(job, encoder) as saved:
             (folder / TEXT_ENCODER).write_bytes(_converted(saved))
-    (folder / model_card.NAME).write_text(model_card.dumped(card), encoding="utf-8")
+    model_card.write(card, folder)
 
 
 def compare(job: Job, folder: Path) -> list[Parity]:

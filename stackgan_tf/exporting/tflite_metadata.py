@@ -11,7 +11,8 @@ from typing import Any
 
 import flatbuffers
 
-from stackgan_tf.exporting.model_card import NAME, Card, dumped
+from stackgan_tf.exporting.model_card import Card, dumped
+from stackgan_tf.on_device import CARD
 
 IDENTIFIER = b"M001"
 MODEL = {"name": 0, "description": 1, "version": 2, "subgraphs": 3, "license": 5, "files": 6, "min_parser_version": 7}
@@ -35,7 +36,7 @@ def metadata(card: Card, inputs: Sequence[str], outputs: Sequence[str]) -> bytes
     }
     subgraphs = _vector(builder, [_table(builder, SUBGRAPH, told)])
     what = f"StackGAN {card['family']} trained on {card['dataset']} for {card['step']} steps"
-    file = {"name": _string(builder, NAME), "description": _string(builder, "all that is known of the model")}
+    file = {"name": _string(builder, CARD), "description": _string(builder, "all that is known of the model")}
     fields = {
         "name": _string(builder, card["model"]),
         "description": _string(builder, what),
@@ -52,7 +53,7 @@ def metadata(card: Card, inputs: Sequence[str], outputs: Sequence[str]) -> bytes
 def append_card(file: Path, card: Card) -> None:
     """Puts the card behind a model."""
     with zipfile.ZipFile(file, "a") as archive:
-        archive.writestr(NAME, dumped(card))
+        archive.writestr(CARD, dumped(card))
 
 
 def _tensor(builder: flatbuffers.Builder, name: str, told: Mapping[str, Any]) -> int:

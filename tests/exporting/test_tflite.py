@@ -182,6 +182,18 @@ def test_a_text_encoder_is_no_generator(folder):
         OnDevice(folder / "text_encoder.tflite")
 
 
+def test_a_file_of_another_version_is_refused(folder, tmp_path):
+    whole = (folder / "float32.tflite").read_bytes()
+    with zipfile.ZipFile(folder / "float32.tflite") as archive:
+        start = min(info.header_offset for info in archive.infolist())
+        card = json.loads(archive.read("model_card.json"))
+    (tmp_path / "new.tflite").write_bytes(whole[:start])
+    with zipfile.ZipFile(tmp_path / "new.tflite", "a") as archive:
+        archive.writestr("model_card.json", json.dumps(card | {"format": 2}))
+    with pytest.raises(UserError, match=r"new.tflite: is of another version of stackgan_tf \(format 2, not 1\)"):
+        OnDevice(tmp_path / "new.tflite")
+
+
 def test_an_encoder_that_no_device_runs_wants_embeddings(tmp_path):
     np.savez(tmp_path / "table.npz", sentences=SENTENCES[:1], embeddings=np.ones((1, 16), np.float32))
     job = job_of(
