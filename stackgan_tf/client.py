@@ -3,13 +3,15 @@
     python -m stackgan_tf.client --host=localhost --model=oxford102_v2 --text="this flower has pink petals"
     python -m stackgan_tf.client --host=localhost --model=birds --embeddings=birds.npy --protocol=rest --label=stable
 
-The pictures are those of `stackgan_tf.sample` with the same run, sentences and seed.
+The pictures are those of `stackgan_tf.sample` with the same run, sentences and seed. A sentence in which the text
+encoder knows no word, which `sample` refuses, is drawn: only the server could tell.
 """
 
 from absl import flags
 
 from stackgan_tf import pictures, program, serving
 from stackgan_tf.errors import UserError
+from stackgan_tf.noise import MAX_SEED
 from stackgan_tf.remote import RemoteArtist
 
 FLAGS = flags.FLAGS
@@ -20,9 +22,9 @@ flags.DEFINE_string("label", None, "In place of --version: a label of the server
 flags.DEFINE_string("protocol", "grpc", "A module of stackgan_tf/serving: grpc or rest.")
 flags.DEFINE_multi_string("text", [], "A sentence to draw. May be repeated.")
 flags.DEFINE_string("embeddings", None, "In place of --text: text embeddings, a .npy file of [N, T] float32.")
-flags.DEFINE_integer("seed", 0, "Of the noise: the same seed, the same pictures.")
+flags.DEFINE_integer("seed", 0, "Of the noise: the same seed, the same pictures.", 0, MAX_SEED)
 flags.DEFINE_integer("num", 1, "Pictures for each sentence.")
-flags.DEFINE_float("truncation", 1.0, "The noise is multiplied by it: 1 as trained, 0 the mean picture.")
+flags.DEFINE_float("truncation", 1.0, "The noise is multiplied by it: 1 as trained, 0 the mean picture.", 0, 1)
 flags.DEFINE_integer("batch_size", 8, "Pictures of one request; a server may limit it.")
 flags.DEFINE_float("deadline_seconds", 60.0, "Of one request with all of its retries.")
 flags.DEFINE_string("out", "pictures.png", "The picture file: every scale, captions underneath.")
@@ -36,9 +38,7 @@ def main() -> int:
         raise UserError("--host is missing: the server, as in localhost:8500")
     if not FLAGS.model:
         raise UserError("--model is missing: the model's name on the server")
-    program.check_at_least(num=1, seed=0, batch_size=1)
-    if not 0 <= FLAGS.truncation <= 1:
-        raise UserError(f"--truncation={FLAGS.truncation}: must be from 0 to 1")
+    program.check_at_least(num=1, batch_size=1)
     if not 0 < FLAGS.deadline_seconds <= DAY:
         raise UserError(f"--deadline_seconds={FLAGS.deadline_seconds}: must be above 0, at most {DAY}")
     address = serving.Address(FLAGS.host, FLAGS.model, FLAGS.version, FLAGS.label)

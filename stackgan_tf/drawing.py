@@ -68,7 +68,7 @@ class Artist(ABC):
         drawn: list[list[np.ndarray]] = [[] for _ in self.scales]
         for start in range(0, count, batch_size):
             rows = range(start, min(start + batch_size, count))
-            inputs = {name: truncation * drawn for name, drawn in self.noise(seed, rows).items()}
+            inputs = {name: truncation * values for name, values in self.noise(seed, rows).items()}
             if embeddings is not None:
                 inputs["text_embedding"] = embeddings[rows.start : rows.stop]
             for images, scale in zip(self.draw(**inputs), drawn, strict=True):

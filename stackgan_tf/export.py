@@ -27,9 +27,9 @@ flags.DEFINE_list("quantize", ["none"], f"Of tflite, a file for each: {', '.join
 flags.DEFINE_bool("verify", False, "Compare what was made with the run, and time it.")
 flags.DEFINE_string("licence", "", "Of the weights: goes into the card.")
 flags.DEFINE_string(
-    "embeddings", None, "For int8, in place of captions: text embeddings, a .npy file of [N, T] float32."
+    "embeddings", None, "What int8 and --verify take in place of captions: a .npy file of [N, T] float32."
 )
-flags.DEFINE_string("data_dir", "~/tensorflow_datasets", "Where prepared data sets are kept: int8 reads captions.")
+flags.DEFINE_string("data_dir", "~/tensorflow_datasets", "Where prepared data sets are kept, with their captions.")
 flags.DEFINE_string("source_dir", None, "The folder of the images and captions as you have them, where it is needed.")
 
 
@@ -43,16 +43,22 @@ def main() -> int:
         asked = FLAGS[flag].value
         if not asked or not set(asked) <= set(known):
             raise UserError(f"--{flag}={','.join(asked)}: choose from {', '.join(known)}")
+    if FLAGS["quantize"].present and "tflite" not in FLAGS.format:
+        raise UserError(f"--quantize={','.join(FLAGS.quantize)}: is of tflite; add --format=tflite")
+    if FLAGS.embeddings and not FLAGS.verify and "int8" not in FLAGS.quantize:
+        raise UserError(f"--embeddings={FLAGS.embeddings}: is for --quantize=int8 and --verify; leave it out")
     embeddings = read_embeddings(FLAGS.embeddings) if FLAGS.embeddings else None
-    run_dir, out = Path(FLAGS.run_dir).expanduser().resolve(), Path(FLAGS.out).expanduser()
+    run_dir, out = Path(FLAGS.run_dir).expanduser().absolute(), Path(FLAGS.out).expanduser()
     model = re.sub(r"[^\w.-]", "_", run_dir.name)
 
     program.load_tensorflow()
     from stackgan_tf.data.prepare import prepare
-    from stackgan_tf.exporting import job, model_folder, parity
+    from stackgan_tf.exporting import examples, job, model_folder, parity
     from stackgan_tf.generation import load_generator
 
     artist = load_generator(run_dir)
+    if embeddings is not None:
+        examples.check(artist, embeddings)
     source_dir = Path(FLAGS.source_dir) if FLAGS.source_dir else None
     task = job.Job(
         run_dir=run_dir,

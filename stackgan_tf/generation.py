@@ -60,7 +60,7 @@ def run_config(run_dir: str | Path) -> Config:
     try:
         return from_dict(cards.read(path))  # complete: no preset lies under it
     except UserError as error:
-        raise UserError(f"{path}: {error}{_other_version(path.parent)}") from None
+        raise UserError(f"{error}{_other_version(path.parent)}") from None
 
 
 def _other_version(run_dir: Path) -> str:

@@ -22,12 +22,17 @@ def asked(sentences: Sequence[str], embeddings: str | None, each: int) -> tuple[
         UserError: both are given, or the embeddings cannot be read.
     """
     if sentences and embeddings:
-        raise UserError("--text: what shall be drawn? Give --text or --embeddings, one of the two")
+        raise one_of_two()
     if embeddings:
         rows = np.repeat(read_embeddings(embeddings), each, axis=0)
         return rows, [f"row {i // each}" for i in range(len(rows))]
     captions = [sentence for sentence in sentences for _ in range(each)]
     return captions or each, captions or [""] * each
+
+
+def one_of_two() -> UserError:
+    """What to say where nothing is asked, or too much."""
+    return UserError("--text: what shall be drawn? Give --text or --embeddings, one of the two")
 
 
 def file_to_write(out: str) -> Path:
@@ -71,7 +76,10 @@ def read_embeddings(file: str) -> np.ndarray:
         values = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"--embeddings={path}: cannot be read as a .npy file of numbers ({error})") from None
-    values = values.astype(np.float32) if isinstance(values, np.ndarray) and values.dtype.kind == "f" else None
-    if values is None or values.ndim != 2 or not np.isfinite(values).all():
-        raise UserError(f"--embeddings={path}: must be one array of finite floating-point numbers, [N, T]")
+    if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or values.ndim != 2 or not len(values):
+        raise UserError(f"--embeddings={path}: must be one array of floating-point numbers, [N, T]")
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise UserError(f"--embeddings={path}: holds numbers that are not finite")
     return values

@@ -8,7 +8,7 @@ from PIL import Image
 
 from stackgan_tf import noise
 from stackgan_tf.errors import UserError
-from stackgan_tf.pictures import Asked
+from stackgan_tf.pictures import Asked, one_of_two
 from stackgan_tf.serving import Server, Signature
 
 OUTPUT = re.compile(r"image_(\d+)_bytes")
@@ -35,12 +35,15 @@ class RemoteArtist:
         Args:
             asked: N sentences, or their embeddings [N, T]; without text: N.
             seed: picture i depends on the seed, on i and on its sentence alone.
-            truncation: the noise is multiplied by it.
+            truncation: the noise is multiplied by it, from 0 to 1.
             batch_size: rows of one request.
 
         Raises:
             UserError: something else is asked than what the model draws, or the server refuses or fails.
         """
+        if not 0 <= truncation <= 1:
+            raise UserError(f"truncation={truncation}: must be from 0 to 1")
+        asked = [asked] if isinstance(asked, str) else asked
         signature, text = self._request(asked)
         count = asked if isinstance(asked, int) else len(asked)
         drawn = []
@@ -60,7 +63,7 @@ class RemoteArtist:
                 raise UserError(f"--text, --embeddings: {address} draws without text; give --num only")
             return signature, {}
         if isinstance(asked, int):
-            raise UserError("--text: what shall be drawn? Give --text or --embeddings, one of the two")
+            raise one_of_two()
         if isinstance(asked, np.ndarray):
             _check_embeddings(asked, signature.inputs["text_embedding"])
             return signature, {"text_embedding": asked.astype(np.float32)}

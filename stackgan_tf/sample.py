@@ -12,14 +12,15 @@ from absl import flags
 from stackgan_tf import pictures, program
 from stackgan_tf.drawing import Artist
 from stackgan_tf.errors import UserError
+from stackgan_tf.noise import MAX_SEED
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run_dir", None, "The run directory that python -m stackgan_tf.train left.")
 flags.DEFINE_string("tflite", None, "In place of --run_dir: a .tflite of stackgan_tf.export; needs no TensorFlow.")
 flags.DEFINE_multi_string("text", [], "A sentence to draw. May be repeated.")
 flags.DEFINE_string("embeddings", None, "In place of --text: text embeddings, a .npy file of [N, T] float32.")
-flags.DEFINE_integer("seed", 0, "Of the noise: the same seed, the same pictures.")
-flags.DEFINE_float("truncation", 1.0, "The noise is multiplied by it: 1 as trained, 0 the mean picture of a sentence.")
+flags.DEFINE_integer("seed", 0, "Of the noise: the same seed, the same pictures.", 0, MAX_SEED)
+flags.DEFINE_float("truncation", 1.0, "The noise is multiplied by it: 1 as trained, 0 the mean picture.", 0, 1)
 flags.DEFINE_integer("num", 1, "Pictures for each sentence.")
 flags.DEFINE_string("out", "sample.png", "The picture file: every scale, captions underneath.")
 
@@ -30,14 +31,14 @@ def main() -> int:
         raise UserError(
             "--run_dir: what shall draw? Give the folder that python -m stackgan_tf.train left, or --tflite"
         )
-    program.check_at_least(num=1, seed=0)
+    program.check_at_least(num=1)
     out = pictures.file_to_write(FLAGS.out)
     asked, captions = pictures.asked(FLAGS.text, FLAGS.embeddings, FLAGS.num)
     artist = _on_device() if FLAGS.tflite else _of_run()
     if artist.encoder is None and (FLAGS.text or FLAGS.embeddings):
         raise UserError("--text, --embeddings: this run was trained without text; give --num only")
     if artist.encoder and isinstance(asked, int):
-        raise UserError("--text: what shall be drawn? Give --text or --embeddings, one of the two")
+        raise pictures.one_of_two()
     pictures.save(artist(asked, FLAGS.seed, truncation=FLAGS.truncation), captions, out)
     return 0
 

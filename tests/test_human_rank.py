@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import re
-import shutil
 import time
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation import human_rank
 from stackgan_tf.evaluation.human_rank import Answers, Study
 from stackgan_tf.generation import load_generator
+from tests.browser import chromium
 from tests.conftest import save_run, tiny_config
 from tests.test_programs import refused, run
 
@@ -190,37 +190,11 @@ def test_nothing_is_overwritten(tmp_path):
 
 # the page in a browser
 
-SWITCHES = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("needs chromium and chromedriver")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    folder = tmp_path_factory.mktemp("browser")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for switch in (*SWITCHES, f"--user-data-dir={folder / 'profile'}", "--window-size=1280,900"):
-        options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    browser.downloads = folder / "downloads"
-    browser.downloads.mkdir()
-    behaviour = {"behavior": "allow", "downloadPath": str(browser.downloads)}
-    browser.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
-    yield browser
-    browser.quit()
+    with chromium(tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
 
 
 class Rater:

@@ -48,44 +48,25 @@ ALLOWED = {
         "text",
     },
     "plots": {"config", "data", "errors", "evaluation", "files", "generation"},
-    "exporting": {"data", "errors", "evaluation", "files", "generation", "noise", "on_device"},
+    "exporting": {"data", "errors", "evaluation", "files", "generation", "noise", "on_device", "text"},
     "interop": {"cards", "checkpoint", "config", "errors", "files", "generation", "networks"},
 }
-NO_TENSORFLOW = {
+NEITHER = {
     "errors",
     "structs",
     "files",
     "legacy",
     "config",
     "cards",
-    "losses",
-    "models",
-    "networks",
-    "objectives",
     "grids",
     "pictures",
-    "remote",
     "noise",
     "drawing",
     "on_device",
-}
-NO_KERAS = {
-    "errors",
-    "structs",
-    "files",
-    "legacy",
-    "config",
-    "cards",
-    "text",
-    "data",
-    "grids",
-    "pictures",
-    "serving",
     "remote",
-    "noise",
-    "drawing",
-    "on_device",
 }
+NO_TENSORFLOW = NEITHER | {"losses", "models", "networks", "objectives"}
+NO_KERAS = NEITHER | {"text", "data", "serving"}
 
 
 def imports(path: Path, top_level_only: bool = False) -> set[str]:

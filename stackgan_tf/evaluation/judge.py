@@ -201,9 +201,11 @@ def written(path: Path) -> list[Figure]:
     """
     try:
         figures = json.loads(path.read_text(encoding="utf-8"))["figures"] if path.is_file() else []
-        return [dict(figure) for figure in figures]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: holds something else than figures; move it away") from None
+        if all({"name", "value", "error", "weights"} <= figure.keys() for figure in figures):
+            return figures
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass  # said below
+    raise UserError(f"{path}: holds something else than figures; move it away")
 
 
 def _chosen(figure: Figure) -> Choices:

@@ -1,14 +1,17 @@
 """Where exported models go: `<name>/<version>/`, as TensorFlow Serving reads it."""
 
+import itertools
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import tensorflow as tf
+from absl import logging
 
 from stackgan_tf.errors import UserError
 from stackgan_tf.exporting import FORMATS
-from stackgan_tf.files import whole
 
 SERVED = "saved_model"  # the format that a server looks for
 
@@ -17,30 +20,30 @@ SERVED = "saved_model"  # the format that a server looks for
 def new_version(model: Path, formats: Sequence[str]) -> Iterator[Mapping[str, Path]]:
     """A folder to fill for each format, all of the same new version.
 
-    They are made beside their places and moved there at the end, so that a server never sees half a model; after an
-    error nothing is left of them.
+    They are made in a hidden folder, which also keeps the number from others, and moved to their places at the end, the
+    one that a server looks for last: it never sees half a model. After an error nothing is left of them.
 
     Args:
         model: the folder `<name>`. SavedModels go to `<version>/`, other formats to `<format>/<version>/`, which a
             server passes over.
 
     Raises:
-        UserError: `model` is something else, or cannot be written.
+        UserError: `model` is something else, or no version can be made there.
     """
     _check(model)
-    taken = (int(path.name) for name in FORMATS for path in versions(place(model, name)))
-    version = str(1 + max(taken, default=0))
     try:
-        with ExitStack() as all_or_none:
-            made = {}
-            for name in formats:
-                place(model, name).mkdir(parents=True, exist_ok=True)
-                made[name] = all_or_none.enter_context(whole(place(model, name) / version))
-                made[name].mkdir()
+        hidden = _reserved(model)
+        try:
+            made = {name: hidden / name for name in formats}
+            for folder in made.values():
+                folder.mkdir()
             yield made
+            _publish(made, model, version=hidden.name.removeprefix("."))
+        finally:
+            _clear(model, hidden)
     except (OSError, tf.errors.OpError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
-        raise UserError(f"--out: {model} cannot be written ({reason})") from None
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"--out: no version of {model} was made: {reason}") from None
 
 
 def place(model: Path, name: str) -> Path:
@@ -57,8 +60,49 @@ def versions(folder: Path) -> list[Path]:
 def _check(model: Path) -> None:
     if model.exists() and not model.is_dir():
         raise UserError(f"--out: {model} is a file; name a folder for models")
+    if (model.parent / "config.yaml").exists():
+        raise UserError(f"--out: {model.parent} is a run directory; name a folder for models")
     for path in model.glob("*"):
-        if not (path.is_dir() and (path.name.isdecimal() or path.name in FORMATS or path.name.startswith("."))):
+        known = path.name.startswith(".") or path.is_dir() and (path.name.isdecimal() or path.name in FORMATS)
+        if not known:
             raise UserError(
                 f"--out: {model} holds {path.name!r}, so it is not a folder of a model's versions; name another"
             )
+
+
+def _reserved(model: Path) -> Path:
+    """A new hidden folder, named by the next version's number: only one export can make it."""
+    model.mkdir(parents=True, exist_ok=True)
+    others = sorted(path.name for path in model.glob(".*") if path.name[1:].isdecimal())
+    if others:
+        logging.warning(
+            "%s: %s: of exports that still run, or were stopped and can be deleted", model, ", ".join(others)
+        )
+    taken = (int(path.name) for name in FORMATS for path in versions(place(model, name)))
+    for number in itertools.count(1 + max(taken, default=0)):
+        try:
+            (model / f".{number}").mkdir()
+            return model / f".{number}"
+        except FileExistsError:
+            continue
+
+
+def _publish(made: Mapping[str, Path], model: Path, version: str) -> None:
+    moved = []
+    try:
+        for name in sorted(made, key=lambda name: name == SERVED):
+            place(model, name).mkdir(exist_ok=True)
+            os.rename(made[name], place(model, name) / version)
+            moved.append(place(model, name) / version)
+    except OSError:
+        for folder in moved:
+            shutil.rmtree(folder)
+        raise
+
+
+def _clear(model: Path, hidden: Path) -> None:
+    """Takes away what was made and not moved, and folders that have nothing in them."""
+    shutil.rmtree(hidden, ignore_errors=True)
+    for folder in (*(place(model, name) for name in FORMATS if name != SERVED), model):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()

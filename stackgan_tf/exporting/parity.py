@@ -12,13 +12,16 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from stackgan_tf.exporting.examples import Examples
+from stackgan_tf.exporting.examples import SEED, Examples
 from stackgan_tf.generation import TextToImage
-from stackgan_tf.noise import own_names
+from stackgan_tf.noise import own_names, row_seeds
 from stackgan_tf.on_device import signature_of
+from stackgan_tf.text import TextEncoder
+from stackgan_tf.text.char_cnn_rnn import characters
 
 NAME = "parity.json"
 THREADS = (1, 2)
+SENTENCES = ["this flower has pink petals", "A SMALL bird; its wings are blue & grey.", "", "9"]
 TIMED = 5  # calls, after one that does not count
 
 Images = Mapping[str, np.ndarray]  # image_64 ..., [B, S, S, 3] float32
@@ -33,40 +36,54 @@ class Parity(NamedTuple):
     largest_difference: float  # of pixels in [-1, 1]
     mean_difference: float
     psnr: dict[str, float | None]  # dB, of each scale; None where nothing differs
-    milliseconds: dict[str, float]  # an image, at batch 1, by the number of threads: the median
+    milliseconds: dict[str, float]  # an image, at batch 1, by the number of threads: the median; {} where not timed
 
 
-def of_saved_model(folder: Path, artist: TextToImage, examples: Examples) -> Parity:
-    """Of a version's folder."""
-    times = {str(threads): _elsewhere(folder, _first(examples), threads) for threads in THREADS}
+def of_saved_model(folder: Path, artist: TextToImage, examples: Examples) -> list[Parity]:
+    """Of a version's folder: asked with seeds, which is timed, and with the noise that they stand for."""
     megabytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-    return Parity(f"{folder.name}/", megabytes, *differences(load(folder)(**examples), artist, examples), times)
+    times = {str(threads): _elsewhere(folder, _first(examples), threads) for threads in THREADS}
+    return [
+        Parity(
+            f"{folder.name}/ {name}", megabytes, *differences(load(folder, name)(**examples), artist, examples), timed
+        )
+        for name, timed in (("serving_default", times), ("with_noise", {}))
+    ]
 
 
 def of_tflite(file: Path, artist: TextToImage, examples: Examples) -> Parity:
-    """Of a generator of any kind and batch."""
+    """Of a generator of any kind: asked for all at once where its batch may be any."""
     run = signature_of(file, threads=max(THREADS))
     rows = [{name: given[i : i + 1] for name, given in examples.items()} for i in range(len(examples["noise"]))]
-    drawn = [run(**row) for row in rows]
-    together = {name: np.concatenate([images[name] for images in drawn]) for name in drawn[0]}
-    times = {str(threads): _milliseconds(signature_of(file, threads), rows[0]) for threads in THREADS}
+    if run.get_input_details()["noise"]["shape_signature"][0] == 1:
+        drawn = [run(**row) for row in rows]
+        together = {name: np.concatenate([images[name] for images in drawn]) for name in drawn[0]}
+    else:
+        together = run(**examples)
+    times = _by_threads(file, rows[0])
     return Parity(file.name, file.stat().st_size / 1e6, *differences(together, artist, examples), times)
+
+
+def of_text_encoder(file: Path, encoder: TextEncoder) -> Parity:
+    """Of a text encoder, whose embeddings are compared."""
+    rows = characters(SENTENCES).astype(np.int32)
+    run = signature_of(file, threads=max(THREADS))
+    embeddings = np.concatenate([run(characters=row[None])["text_embedding"] for row in rows])
+    off = np.abs(embeddings - encoder.encode(SENTENCES))
+    times = _by_threads(file, {"characters": rows[:1]})
+    return Parity(file.name, file.stat().st_size / 1e6, float(off.max()), float(off.mean()), {}, times)
 
 
 def table(found: Sequence[Parity]) -> str:
     """A line a file; the worst of its scales."""
     width = max(len(parity.file) for parity in found)
-    lines = [
-        f"{'':<{width}}{'MB':>8}{'largest':>10}{'mean':>10}{'PSNR':>8}"
-        + "".join(f"{f'ms, {threads} thread' + 's' * (threads > 1):>15}" for threads in THREADS)
-    ]
+    headers = ("ms, 1 thread", *(f"ms, {threads} threads" for threads in THREADS[1:]))
+    lines = [f"{'':<{width}}{'MB':>8}{'largest':>10}{'mean':>10}{'PSNR':>8}{''.join(f'{h:>15}' for h in headers)}"]
     for parity in found:
-        worst = min((psnr for psnr in parity.psnr.values() if psnr is not None), default=math.inf)
-        lines.append(
-            f"{parity.file:<{width}}{parity.megabytes:>8.1f}{parity.largest_difference:>10.2g}"
-            f"{parity.mean_difference:>10.2g}{worst:>8.1f}"
-            + "".join(f"{milliseconds:>15.1f}" for milliseconds in parity.milliseconds.values())
-        )
+        worst = min((psnr for psnr in parity.psnr.values() if psnr is not None), default=None)
+        numbers = f"{parity.megabytes:>8.1f}{parity.largest_difference:>10.2g}{parity.mean_difference:>10.2g}"
+        times = "".join(f"{milliseconds:>15.1f}" for milliseconds in parity.milliseconds.values())
+        lines.append(f"{parity.file:<{width}}{numbers}{'' if worst is None else f'{worst:.1f}':>8}{times}")
     return "\n".join(lines) + "\n"
 
 
@@ -90,13 +107,15 @@ def _first(examples: Examples) -> Examples:
     return {name: rows[:1] for name, rows in examples.items()}
 
 
-def load(folder: Path) -> Draw:
-    """A SavedModel's `with_noise`, not truncated."""
-    draw = tf.saved_model.load(str(folder)).signatures["with_noise"]
+def load(folder: Path, name: str) -> Draw:
+    """A SavedModel's `with_noise` or `serving_default`, not truncated, as a function of examples."""
+    signature = tf.saved_model.load(str(folder)).signatures[name]
 
-    def drawn(**inputs: np.ndarray) -> Images:
-        truncation = np.ones(len(inputs["noise"]), np.float32)
-        return {name: image.numpy() for name, image in draw(truncation=truncation, **inputs).items()}
+    def drawn(noise: np.ndarray, **others: np.ndarray) -> Images:
+        inputs = others | {"noise": noise, "truncation": np.ones(len(noise), np.float32)}
+        inputs["seed"] = row_seeds(SEED, range(len(noise)))
+        asked = {key: inputs[key] for key in signature.structured_input_signature[1]}
+        return {key: image.numpy() for key, image in signature(**asked).items()}
 
     return drawn
 
@@ -110,7 +129,11 @@ def _elsewhere(folder: Path, row: Examples, threads: int) -> float:
 def _time_saved_model(folder: Path, row: Examples, threads: int) -> float:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    return _milliseconds(load(folder), row)
+    return _milliseconds(load(folder, "serving_default"), row)
+
+
+def _by_threads(file: Path, row: Examples) -> dict[str, float]:
+    return {str(threads): _milliseconds(signature_of(file, threads), row) for threads in THREADS}
 
 
 def _milliseconds(draw: Draw, row: Examples) -> float:

@@ -50,9 +50,12 @@ def write(job: Job, folder: Path) -> None:
 
 
 def compare(job: Job, folder: Path) -> list[Parity]:
-    """Every generator in the folder beside the run."""
+    """Every file in the folder beside the run."""
     files = (folder / f"{FILES[kind]}{batch}.tflite" for kind in job.quantize for batch in ("", "_batch1"))
-    return [parity.of_tflite(file, job.artist, job.compared) for file in files]
+    found = [parity.of_tflite(file, job.artist, job.compared) for file in files]
+    if (folder / TEXT_ENCODER).exists():
+        found.append(parity.of_text_encoder(folder / TEXT_ENCODER, job.artist.encoder))
+    return found
 
 
 def flatbuffer_tools() -> ModuleType:

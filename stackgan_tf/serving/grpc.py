@@ -70,7 +70,7 @@ class Client(Server):
         except grpc.RpcError as error:
             code, message = error.code(), error.details()
         if code in BUSY:
-            raise Busy(message)
+            raise Busy(message.rpartition("last error: ")[2])  # the others say which addresses were tried
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
             raise self.too_late()
         raise self.refusal(code.name.lower().replace("_", " "), message)

@@ -3,6 +3,7 @@
 import resource
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -24,17 +25,16 @@ def test_the_next_version_of_all_formats_is_the_same(tmp_path):
         (made["saved_model"] / "saved_model.pb").touch()
         seen = [path.name for path in model.iterdir() if path.name.isdecimal()]
         assert seen == ["7"], "what a server sees while it is made"
-    assert sorted(path.name for path in model.iterdir()) == ["12", "7", "tflite"]
+    assert names(model) == ["12", "12/saved_model.pb", "7", "tflite", "tflite/11", "tflite/12"]
     assert [path.name for path in model_folder.versions(model / "tflite")] == ["11", "12"]
-    assert (model / "12/saved_model.pb").is_file()
 
 
 @pytest.mark.parametrize(
     "error, message",
     [
-        (OSError(28, "No space left on device"), "cannot be written.*No space left"),
-        (tf.errors.ResourceExhaustedError(None, None, "disk\nquota"), "cannot be written.*disk quota"),
-        (UserError("something else"), "something else"),
+        (OSError(28, "No space left on device", "/tmp/x"), "no version of .*flowers was made: .*No space left.*/tmp/x"),
+        (tf.errors.ResourceExhaustedError(None, None, "disk\nquota"), "no version of .*flowers was made: .*disk quota"),
+        (UserError("something else"), "^something else"),
         (KeyboardInterrupt("stop"), "stop"),
     ],
 )
@@ -44,7 +44,45 @@ def test_after_an_error_nothing_is_left(error, message, tmp_path):
         with model_folder.new_version(tmp_path / "flowers", ["saved_model", "tflite"]) as made:
             (made["saved_model"] / "half").touch()
             raise error
-    assert not [name for name in names(tmp_path) if "half" in name or "1" in name]
+    assert names(tmp_path) == []
+
+
+def test_two_exports_at_once_get_numbers_of_their_own(tmp_path):
+    with model_folder.new_version(tmp_path / "flowers", ["tflite", "saved_model"]) as slow:
+        (slow["saved_model"] / "slow").touch()
+        with model_folder.new_version(tmp_path / "flowers", ["saved_model"]) as quick:
+            (quick["saved_model"] / "quick").touch()
+    assert names(tmp_path / "flowers") == ["1", "1/slow", "2", "2/quick", "tflite", "tflite/1"]
+
+
+@pytest.mark.parametrize("formats", [["saved_model", "tflite"], ["tflite", "saved_model"]])
+@pytest.mark.parametrize("taken", ["1", "tflite/1"])
+def test_all_formats_or_none(formats, taken, tmp_path):
+    """Somebody puts something into a place meanwhile."""
+    with pytest.raises(UserError, match="no version of .* was made: .*1"):
+        with model_folder.new_version(tmp_path / "flowers", formats) as made:
+            for folder in made.values():
+                (folder / "ours").touch()
+            (tmp_path / "flowers" / taken).mkdir(parents=True)
+            (tmp_path / "flowers" / taken / "theirs").touch()
+    left = names(tmp_path / "flowers")
+    assert f"{taken}/theirs" in left and not [name for name in left if "ours" in name or name.startswith(".")]
+
+
+def test_what_a_killed_export_left_is_told_and_not_counted(tmp_path, caplog):
+    (tmp_path / "flowers/.1/saved_model").mkdir(parents=True)
+    with model_folder.new_version(tmp_path / "flowers", ["saved_model"]):
+        pass
+    assert names(tmp_path / "flowers") == [".1", ".1/saved_model", "2"]
+    assert "flowers: .1: of exports that still run, or were stopped" in caplog.text
+
+
+def test_a_run_directory_is_no_folder_for_models(tmp_path):
+    (tmp_path / "config.yaml").touch()
+    with pytest.raises(UserError, match="is a run directory"):
+        with model_folder.new_version(tmp_path / "flowers", ["saved_model"]):
+            pass
+    assert names(tmp_path) == ["config.yaml"]
 
 
 @pytest.mark.parametrize("inside", ["config.yaml", "checkpoints", "1"])
@@ -64,7 +102,7 @@ def test_a_file_in_its_place_is_refused(tmp_path):
     with pytest.raises(UserError, match="flowers is a file"):
         with model_folder.new_version(tmp_path / "flowers", ["tflite"]):
             pass
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="no version of .* was made: .*Not a directory"):
         with model_folder.new_version(tmp_path / "flowers" / "flowers", ["tflite"]):
             pass
 
@@ -82,10 +120,10 @@ def files_of_at_most(size):
 
 def test_a_disk_that_fills_up_leaves_no_half_model(tmp_path):
     job = job_of(tmp_path / "run", tiny_config())
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="no version of .* was made"):
         with files_of_at_most(20_000), model_folder.new_version(tmp_path / "flowers", ["saved_model"]) as made:
             saved_model.write(job, made["saved_model"])
-    assert names(tmp_path / "flowers") == []
+    assert not (tmp_path / "flowers").exists()
 
 
 def test_int8_without_data_says_what_it_needs(tmp_path):
@@ -97,7 +135,20 @@ def test_int8_without_data_says_what_it_needs(tmp_path):
     with pytest.raises(UserError, match="int8: needs captions.*--embeddings=FILE.npy .--source_dir: oxford102 needs"):
         examples.calibration(job.artist, builder, None)
     with pytest.raises(UserError, match=r"--embeddings: of shape \(12, 15\); must be \(N, 16\)"):
-        examples.calibration(job.artist, builder, job.embeddings[:, 1:])
+        examples.check(job.artist, job.embeddings[:, 1:])
+
+
+def test_int8_is_not_judged_by_what_it_learnt_from(tmp_path):
+    job = job_of(tmp_path / "run", tiny_config())
+    given = np.random.default_rng(0).standard_normal((20, 16)).astype(np.float32)
+    learnt, judged = (
+        {row.tobytes() for row in found["text_embedding"]}
+        for found in (
+            examples.calibration(job.artist, None, given),
+            examples.compared(job.artist, job.run_dir, None, given),
+        )
+    )
+    assert len(learnt) == 12 and len(judged) == 8 and not learnt & judged
 
 
 def test_int8_learns_from_all_of_the_training_split(shapes_data_dir, tmp_path):

@@ -22,8 +22,8 @@ from stackgan_tf.generation import TextToImage
 from stackgan_tf.on_device import OnDevice
 from stackgan_tf.text import hashing
 from stackgan_tf.text.char_cnn_rnn import characters
+from tests.browser import chromium
 from tests.conftest import tiny_config
-from tests.test_human_rank import SWITCHES
 from tests.text.test_char_cnn_rnn import save_encoder
 
 WEB = Path(__file__).parents[2] / "export/on_device/web"
@@ -179,24 +179,8 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("needs chromium and chromedriver")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    folder = tmp_path_factory.mktemp("browser")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    nowhere_else = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-    for switch in (*SWITCHES, nowhere_else, f"--user-data-dir={folder / 'profile'}", "--window-size=1280,900"):
-        options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    browser.downloads = folder / "downloads"
-    browser.downloads.mkdir()
-    behaviour = {"behavior": "allow", "downloadPath": str(browser.downloads)}
-    browser.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
-    yield browser
-    browser.quit()
+    with chromium(tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
 
 
 class Visitor:

@@ -51,7 +51,7 @@ class Server:
         self.models = {path.name: Model(path, max_batch_size) for path in models.iterdir()}
         self.labels = labels or {}
         self.delay, self.failures, self.spoil, self.body = 0.0, 0, None, None
-        self.asked = 0  # requests, those refused too
+        self.asked, self.refused = 0, 0  # requests, and those of them that a model refused
         self._lock = threading.Lock()
 
     def __enter__(self):
@@ -75,7 +75,11 @@ class Server:
     def predict(self, spec, inputs):
         """The version's number and its outputs."""
         self._misbehave()
-        number, outputs = self._model(spec).predict(self._number(spec), spec.signature_name, inputs)
+        try:
+            number, outputs = self._model(spec).predict(self._number(spec), spec.signature_name, inputs)
+        except Refused:
+            self.refused += 1  # which a patient client would not notice
+            raise
         return number, self.spoil(outputs) if self.spoil else outputs
 
     def metadata(self, spec):

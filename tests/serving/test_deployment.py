@@ -108,7 +108,7 @@ def test_versions_change_under_load_and_no_request_fails(changing, light, artist
         done.set()
         answers = [future.result() for future in asking]
     wait_for(lambda: model.past[-2:] == [first.number, first.number + 1])
-    assert not model.failed
+    assert not model.failed and not changing.refused
     for i, pictures in enumerate(answers):
         right = artists["flowers"](asked[i], seed=i)
         assert len(pictures) > 1
@@ -266,6 +266,7 @@ def test_the_health_check_tells_a_model_that_is_served(server):
     here = script.replace("/8501", f"/{server.ports['rest']}")
     healthy = [subprocess.run([*command, here.replace(model.name, n)], timeout=20) for n in ("flowers", "weeds")]
     assert [result.returncode == 0 for result in healthy] == [True, False]
+    assert script.count("""grep -q '"AVAILABLE"'""") == 1, "UNAVAILABLE has it in it as well"
 
 
 def test_the_commands_of_the_readme_work(server):

@@ -5,6 +5,7 @@ import { loadAndCompile, loadLiteRt, Tensor } from "./litert/index.js"; // `npm 
 import { draw as drawNoise } from "./noise.js";
 
 const LITERT = new URL("litert/", import.meta.url).href;
+const FORMAT = 1; // of the card, as in stackgan_tf/on_device.py
 const SAME = 4; // grey levels of 255 by which WebGPU's picture may differ
 
 // What is wrong, in words for whoever looks at the page.
@@ -17,6 +18,9 @@ export class Artist {
   static async load(progress) {
     const artist = new Artist();
     artist.card = await (await fetched("model_card.json")).json();
+    if (artist.card.format !== FORMAT) {
+      throw new Refusal(`This model is of another version than this page (format ${artist.card.format}, not ${FORMAT}).`);
+    }
     const gpu = await startLiteRt();
     artist.encode = artist.card.text && (await encoderOf(artist.card.text));
     artist.run = await fastest(await downloaded("generator.tflite", progress), gpu);
