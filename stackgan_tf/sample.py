@@ -27,10 +27,10 @@ flags.DEFINE_string("out", "sample.png", "The picture file: every scale, caption
 
 def main() -> int:
     """Flags in, one picture file out; the exit code."""
-    if bool(FLAGS.run_dir) == bool(FLAGS.tflite):
-        raise UserError(
-            "--run_dir: what shall draw? Give the folder that python -m stackgan_tf.train left, or --tflite"
-        )
+    if not (FLAGS.run_dir or FLAGS.tflite):
+        raise UserError("--run_dir is missing: the folder that python -m stackgan_tf.train left; or give --tflite")
+    if FLAGS.run_dir and FLAGS.tflite:
+        raise UserError("--run_dir, --tflite: what shall draw? Give one of the two")
     program.check_at_least(num=1)
     out = pictures.file_to_write(FLAGS.out)
     asked, captions = pictures.asked(FLAGS.text, FLAGS.embeddings, FLAGS.num)

@@ -144,10 +144,10 @@ class KnowsByHeart:
     encoder = None
 
     def __init__(self, images, config):
-        self.images, self.config = images, config
+        self.images, self.config, self.scales = images, config, config.scales
 
     def __call__(self, count, seed):
-        return {self.config.scales[-1]: self.images[:count]}
+        return {self.scales[-1]: self.images[:count]}
 
 
 def memorised(train, change, **data):

@@ -210,7 +210,9 @@ def test_train_refuses_and_loses_nothing(folder, shapes_data_dir):
     "flags, message",
     [
         (["--text=a"], "--run_dir is missing"),
+        (["--run_dir=run", "--tflite=x.tflite"], "--run_dir, --tflite: what shall draw? Give one of the two"),
         (["--run_dir=run"], "--text: what shall be drawn? Give --text or --embeddings"),
+        (["--run_dir=run", "--text=a box", "--truncation=1.5"], "--truncation"),
         (["--run_dir=run", "--text="], "has no word"),
         (["--run_dir=run", "--text=a box", "--num=0"], "--num=0: must be at least 1"),
         (["--run_dir=run", "--text=a box", "--out=picture.txt"], "--out=picture.txt: must end in .png"),

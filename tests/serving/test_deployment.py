@@ -161,6 +161,7 @@ def test_warm_up_asks_every_signature_and_a_wrong_request_keeps_the_version_out(
         Version(version, max_batch_size=16)
 
 
+@pytest.mark.slow
 def test_saved_model_cli_runs_it(models, artists, tmp_path):
     inputs = {"text_embedding": np.ones((1, 16), np.float32), "seed": [3], "truncation": np.ones(1, np.float32)}
     for name, rows in inputs.items():
