@@ -4,6 +4,7 @@ TensorFlow's own calibration takes the range of an activation from the most extr
 the coarser the steps for everything else. Here each example has its extremes, and the range is a quantile of them.
 """
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,7 +27,9 @@ def converted(saved: str, examples: Examples) -> bytes:
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.representative_dataset = lambda: rows[:1]
     converter._experimental_calibrate_only = True  # a float model that names what has a range
-    calibrated = converter.convert()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated", UserWarning)  # it is the converter's
+        calibrated = converter.convert()
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(calibrated))
     ranged = _ranged(model.subgraphs[0].tensors)
     lows, highs = _extremes(calibrated, list(ranged), rows)

@@ -44,9 +44,7 @@ def of_saved_model(folder: Path, artist: TextToImage, examples: Examples) -> lis
     megabytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
     times = {str(threads): _elsewhere(folder, _first(examples), threads) for threads in THREADS}
     return [
-        Parity(
-            f"{folder.name}/ {name}", megabytes, *differences(load(folder, name)(**examples), artist, examples), timed
-        )
+        Parity(f"saved_model, {name}", megabytes, *differences(load(folder, name)(**examples), artist, examples), timed)
         for name, timed in (("serving_default", times), ("with_noise", {}))
     ]
 
