@@ -78,7 +78,7 @@ def main() -> int:
                 (folder / parity.NAME).write_text(parity.dumped(found), encoding="utf-8")
                 sys.stdout.write(parity.table(found))
     for name, folder in made.items():
-        sys.stdout.write(f"{model_folder.place(out / model, name) / folder.name}: {name}, step {artist.step}\n")
+        sys.stdout.write(f"{model_folder.published(folder)}: {name}, step {artist.step}\n")
     return 0
 
 

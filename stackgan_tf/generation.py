@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from stackgan_tf import __version__, cards, networks, text
+import stackgan_tf
+from stackgan_tf import cards, networks, text
 from stackgan_tf.checkpoint import AVERAGE, restore_generator
 from stackgan_tf.config import Config, from_dict
 from stackgan_tf.drawing import Artist, grey_levels
@@ -69,4 +70,8 @@ def _other_version(run_dir: Path) -> str:
         made_by = json.loads((run_dir / "environment.json").read_text(encoding="utf-8"))["stackgan_tf"]
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-    return "" if made_by == __version__ else f" (the run is of stackgan_tf {made_by}, this is {__version__})"
+    return (
+        ""
+        if made_by == stackgan_tf.__version__
+        else f" (the run is of stackgan_tf {made_by}, this is {stackgan_tf.__version__})"
+    )

@@ -76,10 +76,9 @@ def read_embeddings(file: str) -> np.ndarray:
         values = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"--embeddings={path}: cannot be read as a .npy file of numbers ({error})") from None
-    if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or values.ndim != 2 or not len(values):
-        raise UserError(f"--embeddings={path}: must be one array of floating-point numbers, [N, T]")
-    with np.errstate(over="ignore"):
-        values = values.astype(np.float32)
-    if not np.isfinite(values).all():
-        raise UserError(f"--embeddings={path}: holds numbers that are not finite")
-    return values
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f" and values.ndim == 2 and len(values):
+        with np.errstate(over="ignore"):
+            values = values.astype(np.float32)
+        if np.isfinite(values).all():
+            return values
+    raise UserError(f"--embeddings={path}: must be one array of finite floating-point numbers, [N, T]")

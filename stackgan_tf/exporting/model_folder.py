@@ -38,7 +38,7 @@ def new_version(model: Path, formats: Sequence[str]) -> Iterator[Mapping[str, Pa
             for folder in made.values():
                 folder.mkdir()
             yield made
-            _publish(made, model, version=hidden.name.removeprefix("."))
+            _publish(made)
         finally:
             _clear(model, hidden)
     except (OSError, tf.errors.OpError) as error:
@@ -49,6 +49,12 @@ def new_version(model: Path, formats: Sequence[str]) -> Iterator[Mapping[str, Pa
 def place(model: Path, name: str) -> Path:
     """Where the versions of a format are."""
     return model if name == SERVED else model / name
+
+
+def published(folder: Path) -> Path:
+    """Where a folder that `new_version` gives will be."""
+    hidden = folder.parent
+    return place(hidden.parent, folder.name) / hidden.name.removeprefix(".")
 
 
 def versions(folder: Path) -> list[Path]:
@@ -87,13 +93,14 @@ def _reserved(model: Path) -> Path:
             continue
 
 
-def _publish(made: Mapping[str, Path], model: Path, version: str) -> None:
+def _publish(made: Mapping[str, Path]) -> None:
     moved = []
     try:
         for name in sorted(made, key=lambda name: name == SERVED):
-            place(model, name).mkdir(exist_ok=True)
-            os.rename(made[name], place(model, name) / version)
-            moved.append(place(model, name) / version)
+            there = published(made[name])
+            there.parent.mkdir(exist_ok=True)
+            os.rename(made[name], there)
+            moved.append(there)
     except OSError:
         for folder in moved:
             shutil.rmtree(folder)
