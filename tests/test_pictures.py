@@ -18,7 +18,9 @@ def test_every_sentence_and_every_row_is_drawn_as_often_as_asked(tmp_path):
         pictures.asked(["a"], str(tmp_path / "rows.npy"), 1)
 
 
-@pytest.mark.parametrize("values", [np.ones((2, 2), int), np.ones(2), np.float64(1), np.full((2, 2), np.nan), np.ones((0, 2))])
+@pytest.mark.parametrize(
+    "values", [np.ones((2, 2), int), np.ones(2), np.float64(1), np.full((2, 2), np.nan), np.ones((0, 2))]
+)
 def test_embeddings_of_another_kind_are_refused(tmp_path, values):
     np.save(tmp_path / "rows.npy", values)
     with pytest.raises(UserError, match=r"rows.npy: must be one array of finite floating-point numbers, \[N, T\]"):

@@ -123,6 +123,7 @@ def test_training_goes_on_without_published_discriminators(tmp_path, one_replica
     checkpoints.restore()  # whole now
 
 
+@pytest.mark.slow  # as from a trained one, and what is imported is tested above
 def test_stage2_starts_from_an_imported_stage1(tmp_path, shapes_data_dir):
     case, generator, _ = published(tmp_path, "stackgan_v1_stage1")
     import_run(

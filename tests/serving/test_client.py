@@ -175,7 +175,7 @@ def test_the_program_refuses_in_one_line_and_leaves_nothing(server, tmp_path):
     cases = [
         ([host, "--model=weeds", "--text=a"], "--model=weeds at .*: HTTP 404"),
         ([host, "--model=flowers"], "--text: what shall be drawn?"),
-        ([host, "--model=flowers", "--truncation=nan"], "--truncation=nan: must be from 0 to 1"),
+        ([host, "--model=flowers", "--truncation=nan"], "truncation=nan: must be from 0 to 1"),
         ([host, "--model=flowers", "--deadline_seconds=nan"], "--deadline_seconds=nan: must be above 0"),
     ]
     with ThreadPoolExecutor(2) as pool:
