@@ -62,8 +62,7 @@ class Artist(ABC):
         """
         if batch_size < 1:
             raise UserError(f"batch_size={batch_size}: must be at least 1")
-        if not 0 <= truncation <= 1:
-            raise UserError(f"truncation={truncation}: must be from 0 to 1")
+        noise.check_truncation(truncation)
         embeddings, count = self._embeddings(sentences)
         drawn: list[list[np.ndarray]] = [[] for _ in self.scales]
         for start in range(0, count, batch_size):

@@ -15,15 +15,14 @@ from absl import flags
 
 from stackgan_tf import program
 from stackgan_tf.errors import UserError
-from stackgan_tf.exporting import FORMATS
+from stackgan_tf.exporting import FORMATS, QUANTIZED
 from stackgan_tf.pictures import read_embeddings
 
 FLAGS = flags.FLAGS
-QUANTIZE = ("none", "float16", "dynamic", "int8")
 flags.DEFINE_string("run_dir", None, "The run directory that python -m stackgan_tf.train left.")
 flags.DEFINE_list("format", ["saved_model"], f"What to make: {', '.join(FORMATS)}.")
 flags.DEFINE_string("out", None, "A folder for models; the run's goes to <out>/<name of the run>/<next version>/.")
-flags.DEFINE_list("quantize", ["none"], f"Of tflite, a file for each: {', '.join(QUANTIZE)}.")
+flags.DEFINE_list("quantize", ["none"], f"Of tflite, a file for each: {', '.join(QUANTIZED)}.")
 flags.DEFINE_bool("verify", False, "Compare what was made with the run, and time it.")
 flags.DEFINE_string("licence", "", "Of the weights: goes into the card.")
 flags.DEFINE_string(
@@ -39,7 +38,7 @@ def main() -> int:
         raise UserError("--run_dir is missing: the folder that python -m stackgan_tf.train left")
     if not FLAGS.out:
         raise UserError("--out is missing: name a folder for models, such as --out=models")
-    for flag, known in (("format", FORMATS), ("quantize", QUANTIZE)):
+    for flag, known in (("format", FORMATS), ("quantize", QUANTIZED)):
         asked = FLAGS[flag].value
         if not asked or not set(asked) <= set(known):
             raise UserError(f"--{flag}={','.join(asked)}: choose from {', '.join(known)}")

@@ -33,6 +33,11 @@ class TextToImage(Artist):
         return [grey_levels(images.numpy()) for images in self._draw(**inputs).images]
 
 
+def tensor_grey_levels(images: tf.Tensor) -> tf.Tensor:
+    """`drawing.grey_levels` in a graph."""
+    return tf.cast(tf.round((images + 1) * 127.5), tf.uint8)
+
+
 def load_generator(run_dir: str | Path, part: str = AVERAGE) -> TextToImage:
     """The generator of a run's newest checkpoint, in float32.
 
@@ -70,8 +75,5 @@ def _other_version(run_dir: Path) -> str:
         made_by = json.loads((run_dir / "environment.json").read_text(encoding="utf-8"))["stackgan_tf"]
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-    return (
-        ""
-        if made_by == stackgan_tf.__version__
-        else f" (the run is of stackgan_tf {made_by}, this is {stackgan_tf.__version__})"
-    )
+    ours = stackgan_tf.__version__
+    return "" if made_by == ours else f" (the run is of stackgan_tf {made_by}, this is {ours})"

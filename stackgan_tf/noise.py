@@ -37,6 +37,16 @@ def row_seeds(seed: int, rows: Iterable[int]) -> np.ndarray:
     return seed + WORD * np.array(list(rows), np.int64)
 
 
+def check_truncation(truncation: float) -> None:
+    """Whether noise can be multiplied by it.
+
+    Raises:
+        UserError: it is not from 0 to 1.
+    """
+    if not 0 <= truncation <= 1:
+        raise UserError(f"truncation={truncation}: must be from 0 to 1")
+
+
 def exported_names(inputs: Mapping[str, Value]) -> dict[str, Value]:
     """A generator's inputs under the names that exported models have: its z is their `noise`."""
     return {"noise" if name == "z" else name: value for name, value in inputs.items()}

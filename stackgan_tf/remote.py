@@ -41,8 +41,7 @@ class RemoteArtist:
         Raises:
             UserError: something else is asked than what the model draws, or the server refuses or fails.
         """
-        if not 0 <= truncation <= 1:
-            raise UserError(f"truncation={truncation}: must be from 0 to 1")
+        noise.check_truncation(truncation)
         asked = [asked] if isinstance(asked, str) else asked
         signature, text = self._request(asked)
         count = asked if isinstance(asked, int) else len(asked)

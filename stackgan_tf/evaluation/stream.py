@@ -22,7 +22,7 @@ from stackgan_tf.evaluation.metric import Metric, Seen
 from stackgan_tf.evaluation.plan import Plan
 from stackgan_tf.evaluation.protocols import View
 from stackgan_tf.files import whole
-from stackgan_tf.generation import TextToImage
+from stackgan_tf.generation import TextToImage, tensor_grey_levels
 from stackgan_tf.interrupts import catch_interrupts
 
 ROWS = 32  # a replica and batch, whatever the number of replicas: so each image is computed in the same way
@@ -66,7 +66,7 @@ class Samples(Source):
         """Drawn, and rounded to whole grey levels as in a picture file."""
         drawn = self.artist.generator(**inputs).images[-1]
         finite = tf.reduce_all(tf.math.is_finite(drawn), axis=(1, 2, 3))
-        return tf.cast(tf.round((drawn + 1) * 127.5), tf.uint8), finite
+        return tensor_grey_levels(drawn), finite
 
 
 class Photographs(Source):

@@ -5,3 +5,5 @@ which holds what it wrote against the run.
 """
 
 FORMATS = ("saved_model", "tflite")
+# --quantize: name of a .tflite
+QUANTIZED = {"none": "float32", "float16": "float16", "dynamic": "dynamic", "int8": "int8"}

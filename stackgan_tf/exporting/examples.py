@@ -49,6 +49,11 @@ def compared(artist: TextToImage, run_dir: Path, builder: Builder, given: np.nda
     return _with_noise(artist, np.resize(given[-COMPARED:], (COMPARED, artist.encoder.size)), COMPARED, seed=SEED)
 
 
+def rows(examples: Examples) -> list[Examples]:
+    """One by one, each a batch of one."""
+    return [{name: given[i : i + 1] for name, given in examples.items()} for i in range(len(examples["noise"]))]
+
+
 def check(artist: TextToImage, given: np.ndarray) -> None:
     """Whether embeddings fit a generator.
 

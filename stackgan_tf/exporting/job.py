@@ -11,6 +11,7 @@ from stackgan_tf.exporting.examples import Builder, Examples
 from stackgan_tf.exporting.model_card import Card, describe
 from stackgan_tf.exporting.signatures import Functions, Signatures
 from stackgan_tf.generation import TextToImage
+from stackgan_tf.noise import own_names
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,12 @@ class Job:
     def compared(self) -> Examples:
         """What exported files are compared with the run by."""
         return examples.compared(self.artist, self.run_dir, self.builder, self.embeddings)
+
+    @cached_property
+    def expected(self) -> dict[str, np.ndarray]:
+        """What the run's generator draws of these: image_64 ..., [B, S, S, 3] float32."""
+        images = self.artist.generator(**own_names(self.compared)).images
+        return {f"image_{side}": image.numpy() for side, image in zip(self.artist.scales, images, strict=True)}
 
     def card(self, functions: Functions) -> Card:
         """The model's card, with these signatures."""

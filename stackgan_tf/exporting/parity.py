@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from stackgan_tf.exporting.examples import SEED, Examples
-from stackgan_tf.generation import TextToImage
-from stackgan_tf.noise import own_names, row_seeds
+from stackgan_tf.exporting.examples import SEED, Examples, rows
+from stackgan_tf.exporting.job import Job
+from stackgan_tf.noise import row_seeds
 from stackgan_tf.on_device import signature_of
 from stackgan_tf.text import TextEncoder
 from stackgan_tf.text.char_cnn_rnn import characters
@@ -39,36 +39,35 @@ class Parity(NamedTuple):
     milliseconds: dict[str, float]  # an image, at batch 1, by the number of threads: the median; {} where not timed
 
 
-def of_saved_model(folder: Path, artist: TextToImage, examples: Examples) -> list[Parity]:
+def of_saved_model(folder: Path, job: Job) -> list[Parity]:
     """Of a version's folder: asked with seeds, which is timed, and with the noise that they stand for."""
     megabytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-    times = {str(threads): _elsewhere(folder, _first(examples), threads) for threads in THREADS}
+    times = {str(threads): _elsewhere(folder, rows(job.compared)[0], threads) for threads in THREADS}
     return [
-        Parity(f"saved_model, {name}", megabytes, *differences(load(folder, name)(**examples), artist, examples), timed)
+        Parity(f"saved_model, {name}", megabytes, *differences(load(folder, name)(**job.compared), job.expected), timed)
         for name, timed in (("serving_default", times), ("with_noise", {}))
     ]
 
 
-def of_tflite(file: Path, artist: TextToImage, examples: Examples) -> Parity:
+def of_tflite(file: Path, job: Job) -> Parity:
     """Of a generator of any kind: asked for all at once where its batch may be any."""
-    run = signature_of(file, threads=max(THREADS))
-    rows = [{name: given[i : i + 1] for name, given in examples.items()} for i in range(len(examples["noise"]))]
+    run, one_by_one = signature_of(file, threads=max(THREADS)), rows(job.compared)
     if run.get_input_details()["noise"]["shape_signature"][0] == 1:
-        drawn = [run(**row) for row in rows]
+        drawn = [run(**row) for row in one_by_one]
         together = {name: np.concatenate([images[name] for images in drawn]) for name in drawn[0]}
     else:
-        together = run(**examples)
-    times = _by_threads(file, rows[0])
-    return Parity(file.name, file.stat().st_size / 1e6, *differences(together, artist, examples), times)
+        together = run(**job.compared)
+    times = _by_threads(file, one_by_one[0])
+    return Parity(file.name, file.stat().st_size / 1e6, *differences(together, job.expected), times)
 
 
 def of_text_encoder(file: Path, encoder: TextEncoder) -> Parity:
     """Of a text encoder, whose embeddings are compared."""
-    rows = characters(SENTENCES).astype(np.int32)
+    ids = characters(SENTENCES).astype(np.int32)
     run = signature_of(file, threads=max(THREADS))
-    embeddings = np.concatenate([run(characters=row[None])["text_embedding"] for row in rows])
+    embeddings = np.concatenate([run(characters=row[None])["text_embedding"] for row in ids])
     off = np.abs(embeddings - encoder.encode(SENTENCES))
-    times = _by_threads(file, {"characters": rows[:1]})
+    times = _by_threads(file, {"characters": ids[:1]})
     return Parity(file.name, file.stat().st_size / 1e6, float(off.max()), float(off.mean()), {}, times)
 
 
@@ -90,19 +89,13 @@ def dumped(found: Sequence[Parity]) -> str:
     return json.dumps([parity._asdict() for parity in found], indent=2) + "\n"
 
 
-def differences(drawn: Images, artist: TextToImage, examples: Examples) -> tuple[float, float, dict[str, float | None]]:
+def differences(drawn: Images, expected: Images) -> tuple[float, float, dict[str, float | None]]:
     """The largest, the mean, and the PSNR of each scale."""
-    images = artist.generator(**own_names(examples)).images
-    by_name = {f"image_{side}": image.numpy() for side, image in zip(artist.scales, images, strict=True)}
-    off = {name: np.abs(drawn[name] - image) for name, image in by_name.items()}
+    off = {name: np.abs(drawn[name] - image) for name, image in expected.items()}
     pixels = np.concatenate([values.ravel() for values in off.values()])
     errors = {name: float(np.mean(np.square(values, dtype=np.float64))) for name, values in off.items()}
     psnr = {name: 10 * math.log10(4 / error) if error else None for name, error in errors.items()}
     return float(pixels.max()), float(pixels.mean(dtype=np.float64)), psnr
-
-
-def _first(examples: Examples) -> Examples:
-    return {name: rows[:1] for name, rows in examples.items()}
 
 
 def load(folder: Path, name: str) -> Draw:

@@ -34,7 +34,7 @@ def write(job: Job, folder: Path) -> None:
 
 def compare(job: Job, folder: Path) -> list[Parity]:
     """The SavedModel beside the run."""
-    return parity.of_saved_model(folder, job.artist, job.compared)
+    return parity.of_saved_model(folder, job)
 
 
 def warm_up_requests(functions: Functions, model: str) -> Iterator[bytes]:

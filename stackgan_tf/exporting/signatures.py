@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import tensorflow as tf
 
 from stackgan_tf import noise
-from stackgan_tf.generation import TextToImage
+from stackgan_tf.generation import TextToImage, tensor_grey_levels
 
 Signature = Callable[..., dict[str, tf.Tensor]]
 Functions = dict[str, tf.types.experimental.ConcreteFunction]
@@ -111,7 +111,6 @@ def as_png(function: Signature) -> Signature:
 
     def encoded(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         images = function(**inputs)
-        levels = {n: tf.cast(tf.round((image + 1) * 127.5), tf.uint8) for n, image in images.items()}
-        return {f"{n}_bytes": tf.io.encode_png(image) for n, image in levels.items()}
+        return {f"{name}_bytes": tf.io.encode_png(tensor_grey_levels(image)) for name, image in images.items()}
 
     return encoded

@@ -11,14 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 from stackgan_tf.errors import UserError
-from stackgan_tf.exporting import int8, model_card, parity
+from stackgan_tf.exporting import QUANTIZED, int8, model_card, parity
 from stackgan_tf.exporting.job import Job
 from stackgan_tf.exporting.parity import Parity
 from stackgan_tf.exporting.signatures import Functions
 from stackgan_tf.exporting.tflite_metadata import append_card, metadata
 from stackgan_tf.on_device import TEXT_ENCODER
 
-FILES = {"none": "float32", "float16": "float16", "dynamic": "dynamic", "int8": "int8"}  # by --quantize
 SIGNATURE = "serving_default"
 
 
@@ -38,10 +37,10 @@ def write(job: Job, folder: Path) -> None:
             converted = int8.converted(saved, job.calibration) if kind == "int8" else _converted(saved, kind)
             model = tools.read_model_from_bytearray(bytearray(converted))
             _describe(model, card)
-            _save(model, card, folder / f"{FILES[kind]}.tflite")
+            _save(model, card, folder / f"{QUANTIZED[kind]}.tflite")
             for tensor in model.subgraphs[0].tensors:
                 tensor.shapeSignature = None  # it tells that the batch may change; the shapes themselves are of one
-            _save(model, card, folder / f"{FILES[kind]}_batch1.tflite")
+            _save(model, card, folder / f"{QUANTIZED[kind]}_batch1.tflite")
     encoder = job.signatures.text_encoder()
     if encoder:
         with _saved(job, encoder) as saved:
@@ -51,8 +50,8 @@ def write(job: Job, folder: Path) -> None:
 
 def compare(job: Job, folder: Path) -> list[Parity]:
     """Every file in the folder beside the run."""
-    files = (folder / f"{FILES[kind]}{batch}.tflite" for kind in job.quantize for batch in ("", "_batch1"))
-    found = [parity.of_tflite(file, job.artist, job.compared) for file in files]
+    files = (folder / f"{QUANTIZED[kind]}{batch}.tflite" for kind in job.quantize for batch in ("", "_batch1"))
+    found = [parity.of_tflite(file, job) for file in files]
     if (folder / TEXT_ENCODER).exists():
         found.append(parity.of_text_encoder(folder / TEXT_ENCODER, job.artist.encoder))
     return found

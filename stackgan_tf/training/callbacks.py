@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from stackgan_tf import grids
 from stackgan_tf.config import Config
+from stackgan_tf.data.embeddings import CAPTIONS
 from stackgan_tf.files import write_whole
 from stackgan_tf.generation import TextToImage
 
@@ -90,7 +91,7 @@ class Samples(Callback):
         self.folder = run_dir / "samples"
         self.folder.mkdir(exist_ok=True)
         if artist.encoder:
-            write_whole(self.folder / "captions.txt", "".join(f"{' '.join(c.split())}\n" for c in captions))
+            write_whole(run_dir / CAPTIONS, "".join(f"{' '.join(c.split())}\n" for c in captions))
         self.artist, self.captions = artist, captions
         self.asked = len(captions) if embeddings is None else embeddings
         self.writer = tf.summary.create_file_writer(str(run_dir / "tensorboard"))

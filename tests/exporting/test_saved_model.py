@@ -43,9 +43,9 @@ def test_what_a_server_draws_is_what_the_run_draws(kind, tmp_path):
     folder = write(job, tmp_path / "1")
     server = Version(folder, max_batch_size=8)
     drawn = server.predict("with_noise", dict(job.compared) | {"truncation": np.ones(8, np.float32)})
-    assert parity.differences(drawn, job.artist, job.compared)[0] <= 1e-5
+    assert parity.differences(drawn, job.expected)[0] <= 1e-5
     off = {name: image + 1e-4 for name, image in drawn.items()}
-    assert parity.differences(off, job.artist, job.compared)[0] > 1e-5, "the difference is one"
+    assert parity.differences(off, job.expected)[0] > 1e-5, "the difference is one"
 
     seeds = [3, -1, 2**62]
     together = server.predict("serving_default", asked(job, seeds))

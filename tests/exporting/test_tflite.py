@@ -14,7 +14,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 from flatbuffers.table import Table
 
 from stackgan_tf.errors import UserError
-from stackgan_tf.exporting import int8, parity, tflite
+from stackgan_tf.exporting import QUANTIZED, int8, parity, tflite
 from stackgan_tf.on_device import OnDevice
 from tests.conftest import tiny_config
 from tests.exporting.jobs import KINDS, job_of
@@ -46,7 +46,7 @@ def test_a_device_draws_what_the_run_draws(kind, tmp_path):
 
     run = Interpreter(str(tmp_path / "float32.tflite")).get_signature_runner()
     together = run(**job.compared)
-    assert parity.differences(together, job.artist, job.compared)[0] <= 1e-4, "eight rows at once"
+    assert parity.differences(together, job.expected)[0] <= 1e-4, "eight rows at once"
     run = Interpreter(str(tmp_path / "float32_batch1.tflite")).get_signature_runner()
     assert all(told["shape_signature"][0] == 1 for told in run.get_input_details().values())
 
@@ -69,16 +69,16 @@ def folder(job, tmp_path_factory):
 
 def test_quantised_files_are_smaller_and_near(job, folder):
     found = {row.file: row for row in tflite.compare(job, folder)}
-    generators = [f"{name}{batch}.tflite" for name in tflite.FILES.values() for batch in ("", "_batch1")]
+    generators = [f"{name}{batch}.tflite" for name in QUANTIZED.values() for batch in ("", "_batch1")]
     assert list(found) == [*generators, "text_encoder.tflite"]
     assert found.pop("text_encoder.tflite").largest_difference < 1e-5
     worst = {name: min(row.psnr.values()) for name, row in found.items()}
     assert worst["float32.tflite"] > 100 > worst["float16.tflite"] > 50
     assert worst["dynamic.tflite"] > 30 and worst["int8.tflite"] > 25
-    for name in tflite.FILES.values():
+    for name in QUANTIZED.values():
         assert worst[f"{name}.tflite"] == pytest.approx(worst[f"{name}_batch1.tflite"], abs=0.1)
         assert not [op for op in operations(folder / f"{name}.tflite") if op is None or "Flex" in op]
-    weights = {name: found[f"{name}.tflite"].largest_difference for name in tflite.FILES.values()}
+    weights = {name: found[f"{name}.tflite"].largest_difference for name in QUANTIZED.values()}
     assert weights["float32"] < weights["float16"] < weights["int8"]
     assert all(row.milliseconds[str(threads)] > 0 for row in found.values() for threads in parity.THREADS)
     table = parity.table(list(found.values()))
@@ -104,7 +104,7 @@ def test_one_wild_example_does_not_spoil_int8(job, folder, tmp_path, monkeypatch
 
     def psnr():
         (tmp_path / "int8.tflite").write_bytes(int8.converted(saved, examples))
-        return min(parity.of_tflite(tmp_path / "int8.tflite", job.artist, job.compared).psnr.values())
+        return min(parity.of_tflite(tmp_path / "int8.tflite", job).psnr.values())
 
     with_quantiles = psnr()
     monkeypatch.setattr(int8, "COVERED", 1.0)

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -89,17 +88,35 @@ def test_who_is_busy_is_asked_again(server, protocol):
     assert server.asked == 4
 
 
+class Clock:
+    """Time that passes in pauses only, however busy the machine is."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_retries_end_at_the_deadline(server, protocol, monkeypatch):
-    limits = []
-    monkeypatch.setattr(serving.random, "uniform", lambda _, longest: limits.append(longest) or 0.4)
-    far = remote(server, protocol, deadline_seconds=1)
+    clock, limits = Clock(), []
+    far = remote(server, protocol)
+    monkeypatch.setattr(serving, "time", clock)
+    monkeypatch.setattr(serving.random, "uniform", lambda _, longest: limits.append(longest) or 8.0)
     server.failures = 10**6
-    start = time.monotonic()
-    with pytest.raises(UserError, match=r"cannot answer: .*queue .* is full.*\(asked 3 times in 1 seconds\)"):
+    with pytest.raises(UserError, match=r"cannot answer: .*queue .* is full.*\(asked 3 times in 20 seconds\)"):
         far(SENTENCES)
-    assert time.monotonic() - start < 1 and limits == [0.1, 0.2, 0.4]
-    server.failures, server.delay = 0, 2.0
+    assert clock.now == 16 and limits == [0.1, 0.2, 0.4], "a third pause would have gone past the deadline"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_an_answer_that_does_not_come_ends_at_the_deadline(server, protocol):
+    far = remote(server, protocol)
+    far._server._deadline, server.delay = 1, 2.0
     with pytest.raises(UserError, match="--deadline_seconds=1: .* has not answered in time"):
         far(SENTENCES)
 
