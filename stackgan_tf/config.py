@@ -5,52 +5,15 @@ Imports no TensorFlow, so that `--help` and `--dry_run` errors are instant.
 
 import dataclasses
 import difflib
-import math
-import types
 import typing
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
+from stackgan_tf import config_rules
 from stackgan_tf.errors import UserError
 
-CHOICES = {
-    "model.family": ("v1_stage1", "v1_stage2", "v2"),
-    "model.discriminator_norm": ("batch", "layer"),
-    "model.eps_distribution": ("normal", "truncated_normal"),
-    "loss.kl_reduction": ("mean", "sum"),
-    "train.precision": ("float32", "mixed_bfloat16", "mixed_float16"),
-}
-AT_LEAST_ONE = (
-    "data.captions_per_image",
-    "model.gf",
-    "model.df",
-    "model.noise_size",
-    "model.condition_size",
-    "train.batch_size",
-    "train.steps",
-    "train.log_every_steps",
-    "train.sample_every_steps",
-    "train.checkpoint_every_steps",
-    "train.keep_checkpoints",
-)
-ONLY = {  # fields that one family has
-    "v2": (
-        "model.conditional",
-        "model.branches",
-        "model.only_finest",
-        "model.same_size",
-        "loss.joint",
-        "loss.detach_condition",
-        "loss.color_weight",
-        "loss.color_mean_weight",
-        "loss.color_covariance_weight",
-    ),
-    "v1_stage1": ("model.straight",),
-    "v1_stage2": ("model.stage2_text", "model.stage1_batch_statistics", "train.stage1_run_dir"),
-}
-WITH_TEXT_ONLY = ("data.captions_per_image", "model.conditioning_augmentation", "model.eps_distribution")
 SHARED_BY_STAGES = (
     "data.dataset",
     "data.text_encoder",
@@ -61,15 +24,6 @@ SHARED_BY_STAGES = (
     "model.base_size",
     "model.conditioning_augmentation",
     "model.eps_distribution",
-)
-NOT_NEGATIVE = (
-    "data.text_size",
-    "model.residual_blocks",
-    "loss.kl_weight",
-    "loss.color_weight",
-    "loss.color_mean_weight",
-    "loss.color_covariance_weight",
-    "optimizer.halve_every_epochs",
 )
 
 
@@ -192,7 +146,7 @@ def from_dict(values: dict[str, Any]) -> Config:
         UserError: an unknown key, a value of the wrong type or out of range.
     """
     config = _section(Config, values, "")
-    _validate(config)
+    config_rules.check(_flat(config), DEFAULTS)
     return config
 
 
@@ -256,42 +210,6 @@ def _flat(config: Config) -> dict[str, Any]:
         for section, values in dataclasses.asdict(config).items()
         for name, value in values.items()
     }
-
-
-def _validate(config: Config) -> None:
-    flat = types.MappingProxyType(_flat(config))
-
-    def require(name: str, holds: bool, rule: str) -> None:
-        if not holds:
-            raise UserError(f"{name}={flat[name]!r}: must be {rule}")
-
-    model, train = config.model, config.train
-    for name, value in flat.items():
-        require(name, not isinstance(value, float) or math.isfinite(value), "finite")
-    for name, known in CHOICES.items():
-        require(name, flat[name] in known, f"one of {', '.join(known)}")
-    for name in AT_LEAST_ONE:
-        require(name, flat[name] >= 1, "at least 1")
-    for name in NOT_NEGATIVE:
-        require(name, flat[name] >= 0, "at least 0")
-    for name in ("optimizer.generator_learning_rate", "optimizer.discriminator_learning_rate"):
-        require(name, flat[name] > 0, "above 0")
-    for name in ("optimizer.beta_1", "optimizer.beta_2", "train.ema_decay"):
-        require(name, 0 <= flat[name] < 1, "from 0 to below 1")
-    base = model.base_size
-    require("model.base_size", 8 <= base <= 1024 and base & (base - 1) == 0, "a power of two from 8 to 1024")
-    require("model.branches", 1 <= model.branches <= 5, "from 1 to 5")
-    for family, names in ONLY.items():
-        for name in names if family != model.family else ():
-            require(name, flat[name] == DEFAULTS[name], f"left out: {model.family} has no such choice")
-    for name in WITH_TEXT_ONLY if not model.conditional else ():
-        require(name, flat[name] == DEFAULTS[name], "left out: a model without text has no such choice")
-    require("model.same_size", not (model.same_size and model.only_finest), "false where model.only_finest is true")
-    finest = model.gf // 2 ** (model.branches - 1) if model.family == "v2" else model.gf // (8 if model.straight else 4)
-    require("model.gf", finest >= 1, "wide enough that the finest scale keeps a channel")
-    require("train.seed", 0 <= train.seed < 2**31, "from 0 to 2147483647")
-    pairs = model.family != "v2"
-    require("train.batch_size", train.batch_size >= 2 or not pairs, "at least 2: v1 pairs neighbours")
 
 
 DEFAULTS = _flat(Config())

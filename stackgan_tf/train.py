@@ -16,6 +16,7 @@ from stackgan_tf import cards, program
 from stackgan_tf import config as configs
 from stackgan_tf.cards import Card
 from stackgan_tf.config import Config
+from stackgan_tf.config_rules import CHOICES
 from stackgan_tf.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -42,7 +43,7 @@ flags.DEFINE_string("run_dir", None, "What the run leaves goes here; by default 
 flags.DEFINE_string("stage1_run_dir", None, "v1_stage2: the finished Stage-I run (train.stage1_run_dir).")
 flags.DEFINE_integer("steps", None, "Training steps in all (train.steps).")
 flags.DEFINE_integer("batch_size", None, "Images a step, over all devices (train.batch_size).")
-flags.DEFINE_string("precision", None, f"{', '.join(configs.CHOICES['train.precision'])} (train.precision).")
+flags.DEFINE_string("precision", None, f"{', '.join(CHOICES['train.precision'])} (train.precision).")
 flags.DEFINE_integer("seed", None, "Of weights, noise and data order (train.seed).")
 flags.DEFINE_enum("resume", "auto", ["auto", "never", "must"], "Go on from the newest checkpoint in the run directory.")
 flags.DEFINE_bool("dry_run", False, "Print the configuration and the parameter counts, and end.")

@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import flags, logging
 
 from stackgan_tf import program
-from stackgan_tf.config import CHOICES
+from stackgan_tf.config_rules import CHOICES
 from stackgan_tf.errors import UserError
 
 NETWORKS = ("inception_v3", "small")

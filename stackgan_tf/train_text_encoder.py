@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import flags
 
 from stackgan_tf import program
-from stackgan_tf.config import CHOICES
+from stackgan_tf.config_rules import CHOICES
 from stackgan_tf.errors import UserError
 
 FLAGS = flags.FLAGS

@@ -16,7 +16,8 @@ ALLOWED = {
     "errors": set(),
     "structs": set(),
     "files": set(),
-    "config": {"errors"},
+    "config_rules": {"errors"},
+    "config": {"config_rules", "errors"},
     "cards": {"config", "errors"},
     "losses": {"structs"},
     "models": {"structs"},
@@ -53,6 +54,7 @@ ALLOWED = {
 }
 NEITHER = {
     "errors",
+    "config_rules",
     "structs",
     "files",
     "legacy",

@@ -9,9 +9,10 @@ import tensorflow as tf
 
 from stackgan_tf import config as configs
 from stackgan_tf import networks
+from stackgan_tf.config_rules import CHOICES
 from tests.conftest import tiny_config
 
-FAMILIES = configs.CHOICES["model.family"]
+FAMILIES = CHOICES["model.family"]
 
 
 def inputs_of(generator, config, rows=3, seed=0):
@@ -22,7 +23,7 @@ def inputs_of(generator, config, rows=3, seed=0):
     return inputs
 
 
-@pytest.mark.parametrize("precision", configs.CHOICES["train.precision"])
+@pytest.mark.parametrize("precision", CHOICES["train.precision"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_images_of_every_scale_and_logits(family, precision):
     config = tiny_config(family)
