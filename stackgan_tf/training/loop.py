@@ -21,8 +21,12 @@ def run_loop(
     config: TrainConfig,
     checkpoints: Checkpoints,
     callbacks: Sequence[Callback],
+    check: Callable[[Sequence[Metrics]], None] = lambda rows: None,
 ) -> bool:
     """Trains from the state's step to `config.steps`; saves at the end, and when interrupted.
+
+    Args:
+        check: looks at the metrics since the last log before anything is logged or saved, and may raise.
 
     Returns:
         Whether the end was reached; False after an interrupt (Ctrl-C or SIGTERM).
@@ -35,6 +39,7 @@ def run_loop(
                 window.add(train_step(next(batches)))
                 step += 1
                 if step % config.log_every_steps == 0 or step == config.steps:
+                    check(window.rows)
                     metrics = window.means()
                     for callback in callbacks:
                         callback.on_log(step, metrics)
@@ -43,8 +48,10 @@ def run_loop(
                         callback.on_sample(step)
                     window.restart_clock()
                 if step % config.checkpoint_every_steps == 0 or step == config.steps:
+                    check(window.rows)
                     checkpoints.save()
                     window.restart_clock()
+            check(window.rows)
             checkpoints.save()
     finally:
         for callback in callbacks:

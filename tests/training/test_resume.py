@@ -21,8 +21,9 @@ def advance(state, config, strategy, steps):
 
 def everything(state):
     models = (state.generator, *state.discriminators, state.average)
-    optimizers = (state.generator_optimizer, *state.discriminator_optimizers)
-    return [np.array(v.numpy()) for part in (*models, *optimizers) for v in part.variables] + [state.step.numpy()]
+    optimizers = [v for o in state.optimizers.values() for v in tf.nest.flatten(o.saved())]
+    found = [v for model in models for v in model.variables] + optimizers + [state.step, state.position]
+    return [np.array(v.numpy()) for v in found]
 
 
 @pytest.mark.parametrize(
