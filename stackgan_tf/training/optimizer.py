@@ -25,6 +25,7 @@ class LossScale(tf.Module):
         super().__init__(name="loss_scale")
         self.value = tf.Variable(self.FIRST, trainable=False, name="value")
         self.finite_updates = tf.Variable(0, dtype=tf.int64, trainable=False, name="finite_updates")
+        self.skipped = tf.Variable(0, dtype=tf.int64, trainable=False, name="skipped")
 
     def after(self, finite: tf.Tensor) -> tf.Tensor:
         """Moves on after an update or a skipped one; whether there was hope: finite, or the scale could be less."""
@@ -33,6 +34,7 @@ class LossScale(tf.Module):
         grown = tf.where(count == self.PATIENCE, tf.minimum(2 * self.value, self.CEILING), self.value)
         self.value.assign(tf.where(finite, grown, tf.maximum(self.value / 2, self.FLOOR)))
         self.finite_updates.assign(count % self.PATIENCE)
+        self.skipped.assign_add(tf.cast(~finite, tf.int64))
         return hope
 
 
@@ -52,7 +54,6 @@ class Optimizer(tf.Module):
         super().__init__(name="optimizer")
         self._model, self._healthy = model, healthy
         self.adam, self.loss_scale = adam, LossScale() if scaled else None
-        self.skipped = tf.Variable(0, dtype=tf.int64, trainable=False, name="skipped")
         count = len(model.trainable_variables)
         self.finite = tf.Variable(tf.ones(count, tf.bool), trainable=False, name="finite")  # the last gradients
 
@@ -92,22 +93,22 @@ class Optimizer(tf.Module):
             tf.cond(all_finite, apply, _nothing)
             self._healthy.assign(self.loss_scale.after(all_finite) if self.loss_scale else all_finite)
             self.finite.assign(finite)
-            self.skipped.assign_add(tf.cast(~all_finite, tf.int64))
 
         tf.cond(self._healthy, judge, _nothing)
 
     def saved(self) -> dict[str, Any]:
         """What a checkpoint holds of it, by name."""
-        found = {"iterations": self.adam.iterations, "m": self.adam.m, "v": self.adam.v, "skipped": self.skipped}
+        found = {"iterations": self.adam.iterations, "m": self.adam.m, "v": self.adam.v}
         if self.loss_scale:
-            found |= {"loss_scale": self.loss_scale.value, "finite_updates": self.loss_scale.finite_updates}
+            found |= {name: getattr(self.loss_scale, name) for name in ("value", "finite_updates", "skipped")}
         return found
 
     def signals(self) -> dict[str, tf.Tensor]:
         """With float16: its scale, and how many updates were left out."""
         if not self.loss_scale:
             return {}
-        return {"loss_scale": self.loss_scale.value.read_value(), "skipped": tf.cast(self.skipped, tf.float32)}
+        scale, skipped = self.loss_scale.value, self.loss_scale.skipped
+        return {"loss_scale": scale.read_value(), "skipped": tf.cast(skipped, tf.float32)}
 
 
 @contextmanager
