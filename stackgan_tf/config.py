@@ -99,7 +99,8 @@ class TrainConfig:
     """How long, how fast, and what is left behind."""
 
     steps: int = 100_000
-    batch_size: int = 24  # over all replicas
+    batch_size: int = 24  # of an update, over all replicas
+    accumulate: int = 1  # parts that a replica's share of the batch is computed in, one after the other, to save memory
     precision: str = "float32"  # auto: the fastest of this machine, decided when the run begins
     on_nan: str = "stop"  # where numbers are not finite; rollback goes on behind the batch, from the last checkpoint
     seed: int = 0

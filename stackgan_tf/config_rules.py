@@ -21,6 +21,7 @@ AT_LEAST_ONE = (
     "model.noise_size",
     "model.condition_size",
     "train.batch_size",
+    "train.accumulate",
     "train.steps",
     "train.log_every_steps",
     "train.sample_every_steps",

@@ -43,13 +43,14 @@ flags.DEFINE_string("run_dir", None, "What the run leaves goes here; by default 
 flags.DEFINE_string("stage1_run_dir", None, "v1_stage2: the finished Stage-I run (train.stage1_run_dir).")
 flags.DEFINE_integer("steps", None, "Training steps in all (train.steps).")
 flags.DEFINE_integer("batch_size", None, "Images a step, over all devices (train.batch_size).")
+flags.DEFINE_integer("accumulate", None, "Parts that the batch is computed in, to save memory (train.accumulate).")
 flags.DEFINE_string("precision", None, f"{', '.join(CHOICES['train.precision'])} (train.precision).")
 flags.DEFINE_string("on_nan", None, "Where numbers are no longer finite: stop, or rollback (train.on_nan).")
 flags.DEFINE_integer("seed", None, "Of weights, noise and data order (train.seed).")
 flags.DEFINE_enum("resume", "auto", ["auto", "never", "must"], "Go on from the newest checkpoint in the run directory.")
 flags.DEFINE_bool("dry_run", False, "Print the configuration and the parameter counts, and end.")
 
-FLAG_FIELDS = ("steps", "batch_size", "precision", "on_nan", "seed", "stage1_run_dir")
+FLAG_FIELDS = ("steps", "batch_size", "accumulate", "precision", "on_nan", "seed", "stage1_run_dir")
 
 
 def main() -> int:

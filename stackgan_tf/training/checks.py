@@ -25,15 +25,22 @@ def check(config: Config, run_dir: Path, resume: str) -> None:
     """Whether a run can start, as far as it can be told without its data.
 
     Raises:
-        UserError: as `builder_class`, `replica_devices`, `check_run_dir` and, for Stage-II, `check_stage1`; or v1 with
-            a replica that has no pair of neighbours (TensorFlow's convolution of an empty batch fails).
+        UserError: as `builder_class`, `replica_devices`, `check_run_dir` and, for Stage-II, `check_stage1`; or the
+            parts do not divide a replica's share of the batch; or v1 with a part that has no pair of neighbours
+            (TensorFlow's convolution of an empty batch fails).
     """
     builder_class(config.data.dataset)
-    replicas = len(replica_devices(config.train.batch_size))
-    if config.model.family != "v2" and config.train.batch_size < 2 * replicas:
+    train, replicas = config.train, len(replica_devices(config.train.batch_size))
+    share = train.batch_size // replicas
+    if share % train.accumulate:
         raise UserError(
-            f"train.batch_size={config.train.batch_size}: v1 pairs neighbours, so that each of {replicas} replicas "
-            f"needs two images; use at least {2 * replicas}"
+            f"train.accumulate={train.accumulate}: does not divide the {share} images that a replica has of the batch"
+        )
+    if config.model.family != "v2" and share // train.accumulate < 2:
+        least = 2 * replicas * train.accumulate
+        raise UserError(
+            f"train.batch_size={train.batch_size}: v1 pairs neighbours, so that each of {replicas} replicas "
+            f"needs two images in each of {train.accumulate} parts; use at least {least}"
         )
     going_on = check_run_dir(run_dir, config, resume)
     if config.model.family == "v1_stage2" and not going_on:

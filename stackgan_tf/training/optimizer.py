@@ -57,23 +57,25 @@ class Optimizer(tf.Module):
         count = len(model.trainable_variables)
         self.finite = tf.Variable(tf.ones(count, tf.bool), trainable=False, name="finite")  # the last gradients
 
-    def minimize(self, loss: tf.Tensor, tape: tf.GradientTape) -> tf.Tensor:
-        """One update by this replica's share of the loss; its share of the gradient's norm. Only inside `strategy.run`.
-
-        Call with the tape still recording. Shares are summed over the replicas first, so that all of them see the
-        same numbers: Keras' own scaling looks for infinities on the first replica only.
-        """
-        context = tf.distribute.get_replica_context()
+    def gradients(self, loss: tf.Tensor, tape: tf.GradientTape) -> list[tf.Tensor]:
+        """Of this replica's share of the loss, for `apply`. Call with the tape still recording."""
         scaled = loss * self.loss_scale.value if self.loss_scale else loss
         with tape.stop_recording():
-            variables = [v.value for v in self._model.trainable_variables]
-            loss, *gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, [loss, *tape.gradient(scaled, variables)])
-            if self.loss_scale:
-                gradients = [g / self.loss_scale.value for g in gradients]
-            squares = tf.stack([tf.reduce_sum(tf.square(g)) for g in gradients])
-            finite = tf.math.is_finite(squares)
-            context.merge_call(self._update, args=(gradients, finite, tf.math.is_finite(loss)))
-            return tf.sqrt(tf.reduce_sum(squares)) / context.num_replicas_in_sync
+            return tape.gradient(scaled, [v.value for v in self._model.trainable_variables])
+
+    def apply(self, loss: tf.Tensor, gradients: Sequence[tf.Tensor]) -> tf.Tensor:
+        """One update by this replica's shares; its share of the gradient's norm. Only inside `strategy.run`.
+
+        Shares are summed over the replicas first, so that all of them see the same numbers: Keras' own scaling looks
+        for infinities on the first replica only.
+        """
+        context = tf.distribute.get_replica_context()
+        loss, *gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, [loss, *gradients])
+        if self.loss_scale:
+            gradients = [g / self.loss_scale.value for g in gradients]
+        squares = tf.stack([tf.reduce_sum(tf.square(g)) for g in gradients])
+        context.merge_call(self._update, args=(gradients, tf.math.is_finite(squares), tf.math.is_finite(loss)))
+        return tf.sqrt(tf.reduce_sum(squares)) / context.num_replicas_in_sync
 
     def _update(
         self,

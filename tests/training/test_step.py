@@ -69,6 +69,29 @@ def test_batch_norm_that_is_not_synchronised_is_seen(one_replica, two_replicas):
     assert max(typical) > 0.05 * 3e-3
 
 
+@pytest.mark.parametrize("family", ["v2", "v1_stage1", "v1_stage2"])
+@pytest.mark.parametrize("replicas", ["one_replica", "two_replicas"])
+def test_accumulated_gradients_are_those_of_the_whole_batch(family, replicas, request):
+    """Without batch norm's batch: in D layer norm, in G statistics that stand still. Sums of another order: 1e-5."""
+    strategy = request.getfixturevalue(replicas)
+    found = {}
+    for parts in (1, 2, 4) if replicas == "one_replica" else (1, 2):
+        fields = {"batch_size": 8, "accumulate": parts}
+        config = tiny_config(family, model={"discriminator_norm": "layer"}, train=fields)
+        state = TrainState(config, strategy, steps_per_epoch=10)
+        for layer in state.generator._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.call = lambda x, training=None, mask=None, call=layer.call: call(x, training=False)
+        _, metrics = train(config, strategy, 1, state)
+        moments = [np.array(m.numpy()) for o in state.optimizers.values() for m in o.adam.m.values()]
+        found[parts] = moments, {n: value for n, value in metrics.items() if not n.endswith("diversity")}
+    (whole, told), *others = found.values()
+    for moments, metrics in others:
+        assert metrics == pytest.approx(told, rel=1e-4, abs=1e-5)
+        for a, b in zip(whole, moments, strict=True):
+            np.testing.assert_allclose(b, a, atol=1e-5 * np.abs(a).max() + 1e-9)
+
+
 def test_noise_differs_between_replicas_and_not_with_their_number(two_replicas):
     sizes = {"z": 3, "eps": 2}
     noise = draw_noise(sizes, 4, 7, tf.constant(5, tf.int64))
