@@ -118,7 +118,8 @@ def age(path: str, now: float) -> str:
 def reason_of(error: Exception) -> str:
     """What went wrong, in one short line."""
     text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
-    return " ".join(re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", text).split())[:200]
+    first, *_ = re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", text).strip().splitlines() or [type(error).__name__]
+    return " ".join(first.split())[:200]
 
 
 def _paths(folder: Path) -> list[str]:
