@@ -46,10 +46,12 @@ def read_newest(run_dir: Path, read: Callable[[str], Read]) -> Read:
     damaged = []
     for path in _paths(run_dir / FOLDER):
         try:
+            for file in _files(path):
+                file.open("rb").close()  # TensorFlow does not tell a lack of permission from damage
             found = read(path)
         except (UserError, tf.errors.ResourceExhaustedError):
             raise
-        except tf.errors.PermissionDeniedError as error:
+        except PermissionError as error:
             raise UserError(f"{path}: cannot be read ({reason_of(error)})") from None
         except (tf.errors.OpError, OSError, ValueError, IndexError, RuntimeError) as error:
             damaged.append(f"{path} ({reason_of(error)})")
@@ -76,7 +78,7 @@ def new(run_dir: Path, step: int) -> Iterator[str]:
     name = f"ckpt-{step}"
     with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder) as beside:
         yield os.path.join(beside, name)
-        files = sorted(Path(beside).glob(f"{name}.*"))  # data, then index
+        files = _files(os.path.join(beside, name))
         listed = Path(beside) / "checkpoint"  # what tf.train.latest_checkpoint reads; nothing here does
         listed.write_text(f'model_checkpoint_path: "{name}"\n', encoding="utf-8")
         for file in files:
@@ -116,10 +118,10 @@ def age(path: str, now: float) -> str:
 
 
 def reason_of(error: Exception) -> str:
-    """What went wrong, in one short line."""
+    """What went wrong, in one short line: TensorFlow's own words are preceded by an operation and a path."""
     text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
     first, *_ = re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", text).strip().splitlines() or [type(error).__name__]
-    return " ".join(first.split())[:200]
+    return " ".join(re.sub(r"^\S+; ", "", first).split())[:200]
 
 
 def _paths(folder: Path) -> list[str]:
@@ -127,6 +129,11 @@ def _paths(folder: Path) -> list[str]:
     matches = (re.fullmatch(r"(ckpt-\d+)\.(index|data-.*)", file.name) for file in folder.glob("ckpt-*"))
     names = {match[1] for match in matches if match}
     return sorted((str(folder / name) for name in names), key=checkpoint_step, reverse=True)
+
+
+def _files(path: str) -> list[Path]:
+    """Of a checkpoint: its data, then its index."""
+    return sorted(Path(path).parent.glob(f"{Path(path).name}.*"))
 
 
 def _file(path: str, kind: str) -> Path:
@@ -141,7 +148,7 @@ def _saved_at(path: str) -> float:
 
 def _remove(path: str) -> None:
     """The index first: what is cut short is no checkpoint."""
-    for file in sorted(Path(path).parent.glob(f"{Path(path).name}.*"), reverse=True):
+    for file in reversed(_files(path)):
         file.unlink(missing_ok=True)
 
 

@@ -157,16 +157,18 @@ def test_none_is_whole(run):
 
 
 def test_no_memory_and_no_permission_are_no_damage(run, monkeypatch):
-    def fail(error):
-        def read(path):
-            raise error(None, None, "so it is")
-
-        return read
+    def read(path):
+        raise tf.errors.ResourceExhaustedError(None, None, "no memory")
 
     with pytest.raises(tf.errors.ResourceExhaustedError):
-        checkpoint_files.read_newest(run.folder, fail(tf.errors.ResourceExhaustedError))
-    with pytest.raises(UserError, match="ckpt-3: cannot be read .so it is"):
-        checkpoint_files.read_newest(run.folder, fail(tf.errors.PermissionDeniedError))
+        checkpoint_files.read_newest(run.folder, read)
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UserError, match="ckpt-3: cannot be read .Permission denied"):
+        run.restored()
 
 
 def test_a_checkpoint_of_an_older_version(tmp_path):

@@ -34,7 +34,7 @@ def run_loop(
         UserError: the state cannot be saved at the end. While there is more to come this is a warning.
     """
     step = start = int(state.step.numpy())
-    told = Callbacks(callbacks)
+    everyone = Callbacks(callbacks)
     window = MetricsWindow(config.batch_size)
     try:
         with catch_interrupts(when=lambda: step > start) as interrupted:
@@ -42,16 +42,16 @@ def run_loop(
                 window.add(train_step(next(batches)))
                 step += 1
                 if step % config.log_every_steps == 0 or step == config.steps:
-                    told.on_log(step, window.means())
+                    everyone.on_log(step, window.means())
                 if step % config.sample_every_steps == 0 or step == config.steps:
-                    told.on_sample(step)
+                    everyone.on_sample(step)
                     window.restart_clock()
                 if step % config.checkpoint_every_steps == 0 and step < config.steps:
                     checkpoints.save()
                     window.restart_clock()
             checkpoints.save(last=True)
     finally:
-        told.on_end()
+        everyone.on_end()
     return step >= config.steps
 
 

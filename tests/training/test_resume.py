@@ -68,22 +68,26 @@ class Process:
         for case in itertools.product(MODELS, PRECISIONS)
     ],
 )
-def test_killed_at_any_step_it_goes_on_bit_for_bit(tmp_path, one_replica, shapes_data_dir, model, precision):
-    """Four steps, or one and three, or three and one: the same state; the data continue where they were."""
+def test_killed_it_goes_on_bit_for_bit(tmp_path, one_replica, shapes_data_dir, model, precision):
+    """Ten steps at once, or in two pieces: the same state; the data continue where they were.
+
+    The loss scale of float16 skips up to six of them at first.
+    """
     conditional = {"conditional": False} if model == "v2_unconditional" else {}
     config = tiny_config(MODELS[model], model=conditional, train={"precision": precision})
     whole = Process(config, one_replica, shapes_data_dir)
-    for step in range(4):
-        whole.checkpoints(tmp_path / str(step)).save()
-        whole.advance(1)
+    for steps, done in ((1, 1), (7, 8)):
+        whole.advance(steps)
+        whole.checkpoints(tmp_path / str(done)).save()
+    whole.advance(2)
     resumed = Process(config, one_replica, shapes_data_dir)
     networks = ((p.state.generator, *p.state.discriminators) for p in (whole, resumed))
     for learnt, fresh in zip(*networks, strict=True):
-        assert np.any(learnt.trainable_variables[0] != fresh.trainable_variables[0]), "no step is skipped"
-    for step in (1, 3):
-        resumed.checkpoints(tmp_path / str(step)).restore()
-        assert int(resumed.state.step.numpy()) == step
-        resumed.advance(4 - step)
+        assert np.any(learnt.trainable_variables[0] != fresh.trainable_variables[0]), "all were skipped"
+    for done in (1, 8):
+        resumed.checkpoints(tmp_path / str(done)).restore()
+        assert int(resumed.state.step.numpy()) == done
+        resumed.advance(10 - done)
         assert not differing(whole.state, resumed.state)
 
 
