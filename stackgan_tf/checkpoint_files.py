@@ -83,7 +83,6 @@ def new(run_dir: Path, step: int) -> Iterator[str]:
         listed.write_text(f'model_checkpoint_path: "{name}"\n', encoding="utf-8")
         for file in files:
             _to_disk(file)
-        _file(str(folder / name), "index").unlink(missing_ok=True)  # of a damaged one
         for file in (*files, listed):
             os.replace(file, folder / file.name)
     _to_disk(folder)

@@ -101,7 +101,7 @@ def full_disk(folder, megabytes=1):
         shutil.rmtree(outside)
         shutil.copytree(folder, outside)
     finally:
-        subprocess.run(["umount", folder], check=True)
+        subprocess.run(["umount", "--lazy", folder], check=True)  # a failed test may hold files open
     shutil.rmtree(folder)
     outside.rename(folder)
 

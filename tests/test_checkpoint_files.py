@@ -315,6 +315,20 @@ def test_at_every_moment_that_a_damaged_one_is_replaced(run):
     assert found == sorted(found) and set(found) == {2, 3}
 
 
+def test_at_every_moment_of_removing_the_newest_is_whole(run):
+    seen = moments(run.folder, lambda: checkpoint_files.remove_old(run.folder, 1, keep=1, keep_every_hours=0))
+    assert run.steps() == [1] and all(is_whole(folder, (1, 2, 3)) for folder in seen)
+
+
+def test_a_step_is_saved_once_and_what_a_kill_left_is_cleared_away(run):
+    run.file(".ckpt-3.killed").mkdir()
+    first = run.file(INDEX).stat().st_ino
+    run.save(3)
+    assert run.file(INDEX).stat().st_ino == first and ".ckpt-3.killed" in run.files()
+    run.save(4)
+    assert not [name for name in run.files() if name.startswith(".")]
+
+
 def test_a_saver_that_writes_in_place_is_seen(run):
     """The known-bad twin."""
 

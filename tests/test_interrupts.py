@@ -17,13 +17,15 @@ SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 0}
 def handlers():
     """Both as they were, afterwards too."""
     former = {number: signal.getsignal(number) for number in SIGNALS}
-    yield former
+    yield
     for number, handler in former.items():
         signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number, code", SIGNALS.items())
-def test_the_first_is_a_question(number, code, handlers):
+def test_the_first_is_a_question(number, code):
+    interrupts.raise_on_sigterm()
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     with catch_interrupts() as interrupted:
         assert not interrupted()
         os.kill(os.getpid(), number)

@@ -14,7 +14,7 @@ from stackgan_tf.config import TrainConfig
 from stackgan_tf.errors import UserError
 from stackgan_tf.training.callbacks import Callback, MetricsFile, Samples, TensorBoard
 from stackgan_tf.training.loop import run_loop
-from tests.conftest import full_disk
+from tests.conftest import fill, full_disk
 
 EVERY_STEP = {"log_every_steps": 1, "sample_every_steps": 1, "checkpoint_every_steps": 1}
 
@@ -101,6 +101,30 @@ def test_when_there_is_room_again_everything_is_written_again(tmp_path):
         assert [json.loads(line)["step"] for line in lines] == [4, 5, 6], "no line is cut short"
         assert sorted(path.name for path in (folder / "samples").iterdir())[-1] == "step_0000006.png"
         assert latest(folder).endswith("ckpt-6") and readable_scalars(folder) >= 3
+
+
+def test_what_is_cut_short_by_a_full_disk_harms_nothing_else(tmp_path):
+    """A record begins in the room that its file has left, and ends nowhere."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with full_disk(folder) as free:
+        free()
+        metrics, board = MetricsFile(folder / "metrics.jsonl", 0), TensorBoard(folder)
+        for callback in (metrics, board):
+            callback.on_log(1, {"g/loss": 1.0})
+        fill(folder)
+        before = (folder / "metrics.jsonl").read_text()
+        for callback in (metrics, board):
+            with pytest.raises(OSError, match="No space left"):
+                for step in range(2, 100):
+                    callback.on_log(step, {f"{'long' * 20}_{number}": 1.0 for number in range(100)})
+        assert (folder / "metrics.jsonl").read_text() == before
+        free()
+        for callback in (metrics, board):
+            callback.on_log(100, {"g/loss": 1.0})
+            callback.on_end()
+        assert [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()] == [1, 100]
+        assert readable_scalars(folder) == 2
 
 
 def test_one_that_cannot_write_does_not_hinder_the_others(tmp_path, caplog):
