@@ -100,7 +100,8 @@ class TrainConfig:
 
     steps: int = 100_000
     batch_size: int = 24  # over all replicas
-    precision: str = "float32"
+    precision: str = "float32"  # auto: the fastest of this machine, decided when the run begins
+    on_nan: str = "stop"  # where numbers are not finite; rollback goes on behind the batch, from the last checkpoint
     seed: int = 0
     ema_decay: float = 0.999
     stage1_run_dir: str = ""  # v1 Stage-II: the finished Stage-I run it starts from

@@ -11,7 +11,8 @@ CHOICES = {
     "model.discriminator_norm": ("batch", "layer"),
     "model.eps_distribution": ("normal", "truncated_normal"),
     "loss.kl_reduction": ("mean", "sum"),
-    "train.precision": ("float32", "mixed_bfloat16", "mixed_float16"),
+    "train.precision": ("float32", "mixed_bfloat16", "mixed_float16", "auto"),
+    "train.on_nan": ("stop", "rollback"),
 }
 AT_LEAST_ONE = (
     "data.captions_per_image",

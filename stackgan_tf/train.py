@@ -44,6 +44,7 @@ flags.DEFINE_string("stage1_run_dir", None, "v1_stage2: the finished Stage-I run
 flags.DEFINE_integer("steps", None, "Training steps in all (train.steps).")
 flags.DEFINE_integer("batch_size", None, "Images a step, over all devices (train.batch_size).")
 flags.DEFINE_string("precision", None, f"{', '.join(CHOICES['train.precision'])} (train.precision).")
+flags.DEFINE_string("on_nan", None, "Where numbers are no longer finite: stop, or rollback (train.on_nan).")
 flags.DEFINE_integer("seed", None, "Of weights, noise and data order (train.seed).")
 flags.DEFINE_integer("keep_checkpoints", None, "The newest so many checkpoints stay (train.keep_checkpoints).")
 flags.DEFINE_float(
@@ -58,6 +59,7 @@ FLAG_FIELDS = (
     "steps",
     "batch_size",
     "precision",
+    "on_nan",
     "seed",
     "stage1_run_dir",
     "keep_checkpoints",
@@ -76,9 +78,10 @@ def main() -> int:
             raise UserError(f"--{name}={FLAGS[name].value}: {FLAGS.config} is a card of {said}; leave the flag out")
     program.load_tensorflow()
     from stackgan_tf import text
+    from stackgan_tf.training import precision
 
     run_dir = Path(FLAGS.run_dir or f"runs/{card.name}").expanduser()
-    config, encoder = text.resolved(config, run_dir)
+    config, encoder = text.resolved(precision.resolved(config, run_dir), run_dir)
     if FLAGS.dry_run:
         return _dry_run(config)
     from stackgan_tf.data.prepare import prepare

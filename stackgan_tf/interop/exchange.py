@@ -70,7 +70,8 @@ def import_run(
     if judges:
         found = [_values(d, judges[d.size].state, judges[d.size].file) for d in nets.discriminators]
         parts["discriminators"] = [_variables(values) for values in found]
-    _write(run_dir, config, parts | {"step": tf.Variable(config.train.steps, dtype=tf.int64)})
+    done = {name: tf.Variable(config.train.steps, dtype=tf.int64) for name in ("step", "position")}
+    _write(run_dir, config, parts | done)
     return config
 
 

@@ -12,9 +12,10 @@ from stackgan_tf.distribution import replica_devices
 from stackgan_tf.errors import UserError
 from stackgan_tf.generation import load_generator, run_config
 
-# What may change when a run goes on: how long it goes and what it writes.
+# What may change when a run goes on: how long it goes, what it writes, and what it does where numbers go wrong.
 RESUMABLE = (
     "train.steps",
+    "train.on_nan",
     "train.log_every_steps",
     "train.sample_every_steps",
     "train.checkpoint_every_steps",

@@ -21,11 +21,15 @@ def run_loop(
     config: TrainConfig,
     checkpoints: Checkpoints,
     callbacks: Sequence[Callback],
+    check: Callable[[Sequence[Metrics]], None] = lambda rows: None,
 ) -> bool:
     """Trains from the state's step to `config.steps`; saves at the end, and when interrupted.
 
     An interrupt waits for the step, what the callbacks do after it, and a save; before the first step is done it ends
     the run at once: there is nothing to save, and tracing a step takes as long as many steps do.
+
+    Args:
+        check: looks at the metrics since the last log before anything is logged or saved, and may raise.
 
     Returns:
         Whether the end was reached; False after an interrupt (Ctrl-C or SIGTERM).
@@ -42,13 +46,16 @@ def run_loop(
                 window.add(train_step(next(batches)))
                 step += 1
                 if step % config.log_every_steps == 0 or step == config.steps:
+                    check(window.rows)
                     everyone.on_log(step, window.means())
                 if step % config.sample_every_steps == 0 or step == config.steps:
                     everyone.on_sample(step)
                     window.restart_clock()
                 if step % config.checkpoint_every_steps == 0 and step < config.steps:
+                    check(window.rows)
                     checkpoints.save()
                     window.restart_clock()
+            check(window.rows)
             checkpoints.save(last=True)
     finally:
         everyone.on_end()
