@@ -109,7 +109,8 @@ class TrainConfig:
     log_every_steps: int = 10
     sample_every_steps: int = 500
     checkpoint_every_steps: int = 1000
-    keep_checkpoints: int = 3
+    keep_checkpoints: int = 3  # the newest so many
+    keep_every_hours: float = 0.0  # of the older ones, one every so many hours stays for ever; 0: none
 
 
 @dataclass(frozen=True)

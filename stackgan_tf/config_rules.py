@@ -52,6 +52,7 @@ NOT_NEGATIVE = (
     "loss.color_mean_weight",
     "loss.color_covariance_weight",
     "optimizer.halve_every_epochs",
+    "train.keep_every_hours",
 )
 
 

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import keras
+
 from stackgan_tf import checkpoint
 from stackgan_tf import config as configs
 from stackgan_tf.config import Config
 from stackgan_tf.data.prepare import builder_class
 from stackgan_tf.distribution import replica_devices
 from stackgan_tf.errors import UserError
-from stackgan_tf.generation import run_config
+from stackgan_tf.generation import load_generator, run_config
 
 # What may change when a run goes on: how long it goes, what it writes, and what it does where numbers go wrong.
 RESUMABLE = (
@@ -18,6 +20,7 @@ RESUMABLE = (
     "train.sample_every_steps",
     "train.checkpoint_every_steps",
     "train.keep_checkpoints",
+    "train.keep_every_hours",
 )
 
 
@@ -122,10 +125,24 @@ def check_stage1(config: Config) -> Path:
     path = checkpoint.latest(run_dir)
     if path is None:
         raise UserError(f"--stage1_run_dir={run_dir}: has no checkpoint yet; train it first")
-    step = checkpoint.checkpoint_step(path)
+    _check_finished(run_dir, stage1, checkpoint.checkpoint_step(path))
+    return run_dir
+
+
+def stage1_generator(config: Config) -> keras.Model:
+    """The averaged generator of the Stage-I that Stage-II starts from.
+
+    Raises:
+        UserError: as `check_stage1`; or the checkpoint of its end is damaged.
+    """
+    artist = load_generator(check_stage1(config))
+    _check_finished(Path(config.train.stage1_run_dir).expanduser(), artist.config, artist.step)
+    return artist.generator
+
+
+def _check_finished(run_dir: Path, stage1: Config, step: int) -> None:
     if step < stage1.train.steps:
         raise UserError(
             f"--stage1_run_dir={run_dir}: is at step {step} of {stage1.train.steps}; finish it first, "
             f"or declare it finished by training it with --steps={step}"
         )
-    return run_dir

@@ -24,9 +24,9 @@ from stackgan_tf.distribution import make_strategy
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation.shape_attributes import held_out_accuracy, table
 from stackgan_tf.files import whole, write_whole
-from stackgan_tf.generation import TextToImage, load_generator
+from stackgan_tf.generation import TextToImage
 from stackgan_tf.training.callbacks import Callback, MetricsFile, ProgressBar, Samples, TensorBoard
-from stackgan_tf.training.checks import check_run_dir, check_stage1
+from stackgan_tf.training.checks import check_run_dir, stage1_generator
 from stackgan_tf.training.divergence import Diverged, Guard
 from stackgan_tf.training.ema import copy_weights
 from stackgan_tf.training.loop import run_loop
@@ -62,11 +62,12 @@ def train(
     if encoder:
         embeddings, test = Embeddings(records, encoder), Records(builder, "test")
     state = TrainState(config, strategy, steps_per_epoch=len(records) // config.train.batch_size)
-    checkpoints = Checkpoints(run_dir, state.parts(), config.train.keep_checkpoints)
+    keep = config.train.keep_checkpoints, config.train.keep_every_hours
+    checkpoints = Checkpoints(run_dir, state.parts(), *keep)
     if going_on:
         checkpoints.restore()
     elif config.model.family == "v1_stage2":
-        stage1 = load_generator(check_stage1(config)).generator
+        stage1 = stage1_generator(config)
         copy_weights(state.generator.stage1, stage1)
         copy_weights(state.average.stage1, stage1)
 
