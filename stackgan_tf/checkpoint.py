@@ -60,6 +60,13 @@ class Checkpoints:
                 status.expect_partial()  # else TensorFlow logs a line for each value that was not used
 
 
+class ReadOnlyCheckpoints(Checkpoints):
+    """Of a worker that is not the chief: restores the same state and saves nothing."""
+
+    def save(self) -> None:
+        """Leaves it to the chief."""
+
+
 def latest(run_dir: Path) -> str | None:
     """The newest checkpoint of a run, None where there is none.
 

@@ -6,7 +6,6 @@ from stackgan_tf import checkpoint
 from stackgan_tf import config as configs
 from stackgan_tf.config import Config
 from stackgan_tf.data.prepare import builder_class
-from stackgan_tf.distribution import replica_devices
 from stackgan_tf.errors import UserError
 from stackgan_tf.generation import run_config
 
@@ -21,15 +20,14 @@ RESUMABLE = (
 )
 
 
-def check(config: Config, run_dir: Path, resume: str) -> None:
+def check(config: Config, run_dir: Path, resume: str, replicas: int) -> None:
     """Whether a run can start, as far as it can be told without its data.
 
     Raises:
-        UserError: as `builder_class`, `replica_devices`, `check_run_dir` and, for Stage-II, `check_stage1`; or v1 with
-            a replica that has no pair of neighbours (TensorFlow's convolution of an empty batch fails).
+        UserError: as `builder_class`, `check_run_dir` and, for Stage-II, `check_stage1`; or v1 with a replica that has
+            no pair of neighbours (TensorFlow's convolution of an empty batch fails).
     """
     builder_class(config.data.dataset)
-    replicas = len(replica_devices(config.train.batch_size))
     if config.model.family != "v2" and config.train.batch_size < 2 * replicas:
         raise UserError(
             f"train.batch_size={config.train.batch_size}: v1 pairs neighbours, so that each of {replicas} replicas "
