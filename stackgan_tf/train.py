@@ -8,6 +8,7 @@ The configuration is the card configs/<dataset>_<model>.yaml, or --config, with 
 set, the same command on each machine trains on all of them (configs/clusters/README.md).
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -67,6 +68,8 @@ def main() -> int:
     run_dir = Path(FLAGS.run_dir or f"runs/{card.name}").expanduser()
     program.check_at_least(peers_deadline_seconds=1)
     members = None if FLAGS.dry_run else cluster.from_environment()
+    if members:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # the loss of a worker is told below, in one line
     program.load_tensorflow()
     if FLAGS.dry_run:
         return _dry_run(config, run_dir)

@@ -34,11 +34,19 @@ class Guard:
     Args:
         plan: of the batches.
         checkpoints: where it can be rolled back to.
+        writes: whether the post-mortem is this process's to write.
     """
 
     def __init__(
-        self, state: TrainState, config: Config, run_dir: Path, plan: BatchPlan, checkpoints: Checkpoints
+        self,
+        state: TrainState,
+        config: Config,
+        run_dir: Path,
+        plan: BatchPlan,
+        checkpoints: Checkpoints,
+        writes: bool = True,
     ) -> None:
+        self.writes = writes
         self.state, self.config, self.run_dir, self.plan = state, config, run_dir, plan
         self.checkpoints = checkpoints
         self.restored: list[str] = []  # every checkpoint that was gone back to
@@ -80,8 +88,10 @@ class Guard:
 
     def _post_mortem(self, diverged: Diverged) -> Path:
         state, train = self.state, self.config.train
-        (self.run_dir / FOLDER).mkdir(exist_ok=True)
         folder = self.run_dir / FOLDER / f"step_{diverged.step:07d}"
+        if not self.writes:
+            return folder
+        folder.parent.mkdir(exist_ok=True)
         while folder.exists():
             folder = folder.with_name(f"{folder.name}_again")
         text, labels, *images = self.plan.fetch(diverged.position)

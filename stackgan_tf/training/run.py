@@ -83,7 +83,7 @@ def train(
         _describe(run_dir, config, encoder, strategy)
     artist = TextToImage(config, state.average, encoder)
     plan = BatchPlan(records, config, embeddings)
-    guard = Guard(state, config, run_dir, plan, checkpoints)
+    guard = Guard(state, config, run_dir, plan, checkpoints, writes=chief)
     step, on_any = TrainStep(state, strategy, config), workers.on_any(strategy)
     finished = None
     while finished is None:
