@@ -9,10 +9,12 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 
 from stackgan_tf import cluster, workers
 from stackgan_tf.cluster import Cluster, check_same, from_environment, meet
@@ -357,3 +359,35 @@ def test_only_the_loss_of_another_worker_starts_anew(monkeypatch):
     with workers.starting_again(members):
         raise gone
     assert started == [(sys.executable, [sys.executable, *sys.orig_argv[1:]])]
+
+
+PAGES = Path(__file__).parent.parent / "configs/clusters"
+
+
+def test_the_kubernetes_manifest_names_its_own_pods(monkeypatch):
+    service, job = yaml.safe_load_all((PAGES / "kubernetes.yaml").read_text())
+    spec = job["spec"]["template"]["spec"]
+    variables = spec["containers"][0]["env"]
+    assert [v["name"] for v in variables] == ["INDEX", "TF_CONFIG"], "one may refer to those before it only"
+    assert spec["subdomain"] == service["metadata"]["name"]
+    count = job["spec"]["completions"]
+    pods = tuple(f"{job['metadata']['name']}-{i}.{service['metadata']['name']}:2222" for i in range(count))
+    for i in range(count):
+        assert given(monkeypatch, variables[1]["value"].replace("$(INDEX)", str(i))) == Cluster(pods, i)
+
+
+def test_the_slurm_script_names_its_nodes(tmp_path, monkeypatch):
+    """With stand-ins for Slurm's programs and for Python, which tells what it is given."""
+    programs = {
+        "scontrol": "printf 'node%s\\n' 1 2 3",
+        "srun": 'shift; SLURM_PROCID=2 exec "$@"',
+        "python": 'echo "$TF_CONFIG"; echo "$@"',
+    }
+    for name, body in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_NODELIST": "node[1-3]", "WORK": "/w"}
+    result = subprocess.run(["bash", PAGES / "slurm.sh"], env=environment, capture_output=True, text=True, check=True)
+    tf_config, command = result.stdout.splitlines()
+    assert given(monkeypatch, tf_config) == Cluster(("node1:2222", "node2:2222", "node3:2222"), 2)
+    assert command.startswith("-m stackgan_tf.train --dataset=oxford102 --source_dir=/w/oxford102")
