@@ -99,6 +99,13 @@ class Checkpoints:
         return checkpoint_step(path)
 
 
+class ReadOnlyCheckpoints(Checkpoints):
+    """Of a worker that is not the chief: restores the same state and saves nothing."""
+
+    def save(self, last: bool = False) -> None:
+        """Leaves it to the chief."""
+
+
 def variables_by_path(part: keras.Model | keras.optimizers.Optimizer) -> dict[str, tf.Variable]:
     """Every variable under its name, to be saved.
 

@@ -149,7 +149,7 @@ def from_dict(values: dict[str, Any]) -> Config:
         UserError: an unknown key, a value of the wrong type or out of range.
     """
     config = _section(Config, values, "")
-    config_rules.check(_flat(config), DEFAULTS)
+    config_rules.check(flat(config), DEFAULTS)
     return config
 
 
@@ -160,7 +160,7 @@ def dump(config: Config) -> str:
 
 def differences(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
     """`{"section.field": (old, new)}` for every field that differs."""
-    flat_old, flat_new = _flat(old), _flat(new)
+    flat_old, flat_new = flat(old), flat(new)
     return {name: (value, flat_new[name]) for name, value in flat_old.items() if value != flat_new[name]}
 
 
@@ -207,7 +207,8 @@ def _suggest(key: str, known: list[str]) -> str:
     return f"; did you mean {near[0]}?" if near else f"; choose from {', '.join(known)}"
 
 
-def _flat(config: Config) -> dict[str, Any]:
+def flat(config: Config) -> dict[str, Any]:
+    """Every field by its name, `section.field`."""
     return {
         f"{section}.{name}": value
         for section, values in dataclasses.asdict(config).items()
@@ -215,4 +216,4 @@ def _flat(config: Config) -> dict[str, Any]:
     }
 
 
-DEFAULTS = _flat(Config())
+DEFAULTS = flat(Config())

@@ -1,5 +1,7 @@
 """One device or many: the strategy, and what the replicas must agree on."""
 
+import os
+
 import keras
 import tensorflow as tf
 
@@ -18,15 +20,40 @@ def replica_devices(batch_size: int = 0) -> list[str]:
         batch_size: over all replicas; 0 where there is no such number.
 
     Raises:
-        UserError: the replicas do not divide the batch.
+        UserError: as `gpus` and `check_divides`.
     """
-    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    if batch_size % len(devices):
-        raise UserError(
-            f"train.batch_size={batch_size}: {len(devices)} replicas do not divide it; "
-            f"use {batch_size - batch_size % len(devices) or len(devices)}"
-        )
+    devices = tf.config.list_logical_devices("GPU" if gpus() else "CPU")
+    check_divides(batch_size, len(devices))
     return [device.name for device in devices]
+
+
+def gpus() -> list[tf.config.PhysicalDevice]:
+    """Those of this machine that TensorFlow may use.
+
+    Raises:
+        UserError: CUDA_VISIBLE_DEVICES asks for more than there are.
+    """
+    found, asked = tf.config.list_physical_devices("GPU"), os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = [] if asked.strip() in ("", "-1", "NoDevFiles") else asked.split(",")
+    if len(names) > len(found):
+        raise UserError(
+            f"CUDA_VISIBLE_DEVICES={asked}: TensorFlow finds {len(found)} of these {len(names)} GPUs; correct or unset "
+            "it (nvidia-smi lists the GPUs; pip install 'stackgan_tf[gpu]' brings CUDA)"
+        )
+    return found
+
+
+def check_divides(batch_size: int, replicas: int) -> None:
+    """Whether a batch can be shared equally.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if batch_size % replicas:
+        raise UserError(
+            f"train.batch_size={batch_size}: {replicas} replicas do not divide it; "
+            f"use {batch_size - batch_size % replicas or replicas}"
+        )
 
 
 def synchronize_batch_norm(model: keras.Model) -> None:

@@ -4,7 +4,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_noted: list[int] = []  # every signal that a question was made of, in this process
+_noted: list[int] = []  # every signal that a question was made of, in this process: one loop may follow another
 
 
 class Terminated(KeyboardInterrupt):
@@ -28,7 +28,6 @@ def catch_interrupts(when: Callable[[], bool] = lambda: True) -> Iterator[Callab
     Args:
         when: whether there is something to save yet; before that a signal acts as ever.
     """
-    received: list[int] = []
     former = {}
 
     def restore() -> None:
@@ -40,14 +39,13 @@ def catch_interrupts(when: Callable[[], bool] = lambda: True) -> Iterator[Callab
         if not when():
             signal.raise_signal(number)
             return
-        received.append(number)
         _noted.append(number)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     for name in (signal.SIGINT, signal.SIGTERM):
         former[name] = signal.signal(name, note)
     try:
-        yield lambda: bool(received)
+        yield lambda: bool(_noted)
     finally:
         restore()
 

@@ -4,15 +4,17 @@
     python -m stackgan_tf.train --dataset=oxford102 --source_dir=DIR --precision=mixed_bfloat16
     python -m stackgan_tf.train --dataset=oxford102 --model=v1_stage1 --set model.gf=64
 
-The configuration is the card configs/<dataset>_<model>.yaml, or --config, with what the flags change.
+The configuration is the card configs/<dataset>_<model>.yaml, or --config, with what the flags change. With TF_CONFIG
+set, the same command on each machine trains on all of them (configs/clusters/README.md).
 """
 
+import os
 import sys
 from pathlib import Path
 
 from absl import flags
 
-from stackgan_tf import cards, interrupts, program
+from stackgan_tf import cards, cluster, interrupts, program
 from stackgan_tf import config as configs
 from stackgan_tf.cards import Card
 from stackgan_tf.config import Config
@@ -54,6 +56,9 @@ flags.DEFINE_float(
     "Of the older ones, one every so many hours stays for ever; 0, as it is by default: none (train.keep_every_hours).",
 )
 flags.DEFINE_enum("resume", "auto", ["auto", "never", "must"], "Go on from the newest checkpoint in the run directory.")
+flags.DEFINE_integer(
+    "peers_deadline_seconds", 600, "Many machines (TF_CONFIG): how long to wait for the others, at first and later."
+)
 flags.DEFINE_bool("dry_run", False, "Print the configuration and the parameter counts, and end.")
 
 FLAG_FIELDS = (
@@ -78,26 +83,43 @@ def main() -> int:
     for name, said in ("dataset", config.data.dataset), ("model", config.model.name):
         if FLAGS.config and FLAGS[name].value not in (None, said):
             raise UserError(f"--{name}={FLAGS[name].value}: {FLAGS.config} is a card of {said}; leave the flag out")
-    program.load_tensorflow()
-    from stackgan_tf import text
-    from stackgan_tf.training import precision
-
     run_dir = Path(FLAGS.run_dir or f"runs/{card.name}").expanduser()
-    config, encoder = text.resolved(precision.resolved(config, run_dir), run_dir)
+    program.check_at_least(peers_deadline_seconds=1)
+    members = None if FLAGS.dry_run else cluster.from_environment()
+    if members:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # the loss of a worker is told below, in one line
+    program.load_tensorflow()
     if FLAGS.dry_run:
-        return _dry_run(config)
-    from stackgan_tf.data.prepare import prepare
-    from stackgan_tf.training.checks import check
-    from stackgan_tf.training.run import train
+        return _dry_run(config, run_dir)
+    from stackgan_tf import workers
 
-    check(config, run_dir, FLAGS.resume)
-    source_dir = Path(FLAGS.source_dir) if FLAGS.source_dir else None
-    builder = prepare(config.data.dataset, Path(FLAGS.data_dir), source_dir, FLAGS.skip_broken)
-    if not train(config, encoder, builder, run_dir, FLAGS.resume):
+    with workers.starting_again(members):
+        finished = _train(config, run_dir, members)
+    if not finished:
         sys.stderr.write(f"interrupted and saved; the same command goes on ({run_dir})\n")
         return interrupts.exit_code()
     sys.stdout.write(f"{run_dir}: step {config.train.steps} is reached; pictures in {run_dir / 'samples'}\n")
     return 0
+
+
+def _train(config: Config, run_dir: Path, members: cluster.Cluster | None) -> bool:
+    from stackgan_tf import distribution, text, workers
+    from stackgan_tf.data.prepare import prepare
+    from stackgan_tf.training import precision
+    from stackgan_tf.training.checks import check
+    from stackgan_tf.training.run import train
+
+    batch_size, said = config.train.batch_size, {name: repr(value) for name, value in configs.flat(config).items()}
+    if members:
+        strategy = workers.join(members, batch_size, said, FLAGS.peers_deadline_seconds)
+    else:
+        strategy = distribution.make_strategy(batch_size)
+    config, encoder = text.resolved(precision.resolved(config, run_dir), run_dir)
+    check(config, run_dir, FLAGS.resume, strategy.num_replicas_in_sync)
+    source_dir = Path(FLAGS.source_dir) if FLAGS.source_dir else None
+    with workers.chief_first(strategy):
+        builder = prepare(config.data.dataset, Path(FLAGS.data_dir), source_dir, FLAGS.skip_broken)
+    return train(config, encoder, builder, run_dir, FLAGS.resume, strategy)
 
 
 def _card() -> Card:
@@ -109,12 +131,14 @@ def _card() -> Card:
     return cards.find(FLAGS.dataset, FLAGS.model or cards.default_model(FLAGS.dataset))
 
 
-def _dry_run(config: Config) -> int:
+def _dry_run(config: Config, run_dir: Path) -> int:
     import tensorflow as tf
 
-    from stackgan_tf import networks
+    from stackgan_tf import networks, text
     from stackgan_tf.data.prepare import builder_class
+    from stackgan_tf.training import precision
 
+    config, _ = text.resolved(precision.resolved(config, run_dir), run_dir)
     builder_class(config.data.dataset)
     sys.stdout.write(configs.dump(config))
     with tf.Graph().as_default():  # shapes only: no weight is drawn

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from stackgan_tf import config as configs
+from stackgan_tf import interrupts
 from stackgan_tf.structs import Batch
 
 tf.config.set_logical_device_configuration(
@@ -19,6 +20,12 @@ tf.config.set_logical_device_configuration(
 )
 # Graphs are run once or twice here: optimising them takes longer than they do.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+@pytest.fixture(autouse=True)
+def no_signals(monkeypatch):
+    """One test's Ctrl-C is not the next one's."""
+    monkeypatch.setattr(interrupts, "_noted", [])
 
 
 @pytest.fixture(scope="session")

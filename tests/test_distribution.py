@@ -16,5 +16,5 @@ def test_a_batch_that_the_replicas_do_not_divide(batch_size, instead):
 
 def test_v1_needs_two_images_a_replica(tmp_path):
     with pytest.raises(UserError, match="batch_size=2: v1 pairs neighbours, so that each of 2 replicas needs two"):
-        check(tiny_config("v1_stage1", train={"batch_size": 2}), tmp_path / "run", "auto")
-    check(tiny_config("v1_stage1", train={"batch_size": 4}), tmp_path / "run", "auto")
+        check(tiny_config("v1_stage1", train={"batch_size": 2}), tmp_path / "run", "auto", replicas=2)
+    check(tiny_config("v1_stage1", train={"batch_size": 4}), tmp_path / "run", "auto", replicas=2)

@@ -37,6 +37,14 @@ def test_the_first_is_a_question(number, code):
     assert {number: signal.getsignal(number) for number in SIGNALS} == handlers
 
 
+def test_it_is_not_forgotten_when_another_loop_begins():
+    """As where training went back to a checkpoint meanwhile."""
+    with catch_interrupts():
+        os.kill(os.getpid(), signal.SIGINT)
+    with catch_interrupts() as interrupted:
+        assert interrupted()
+
+
 @pytest.mark.parametrize("number, error", [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
 def test_before_there_is_something_to_save_it_ends_at_once(number, error):
     interrupts.raise_on_sigterm()

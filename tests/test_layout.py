@@ -37,7 +37,9 @@ ALLOWED = {
     "on_device": {"config", "drawing", "errors", "noise", "text"},
     "generation": {"cards", "checkpoint", "config", "drawing", "errors", "networks", "text"},
     "interrupts": set(),
+    "cluster": {"errors"},
     "distribution": {"errors"},
+    "workers": {"cluster", "distribution", "errors"},
     "evaluation": {
         "config",
         "data",
@@ -54,6 +56,7 @@ ALLOWED = {
     "interop": {"cards", "checkpoint", "config", "errors", "files", "generation", "networks"},
 }
 NEITHER = {
+    "cluster",
     "errors",
     "config_rules",
     "structs",

@@ -57,17 +57,23 @@ class BatchPlan:
     def _order(self, epoch: int) -> np.ndarray:
         return np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.records))
 
-    def fetch(self, number: int) -> tuple[np.ndarray, ...]:
-        """Text embeddings [B, T], labels [B], and at each scale the images, uint8 [B, C, s, s, 3], with C a row."""
+    def fetch(self, number: int, part: int = 0, parts: int = 1) -> tuple[np.ndarray, ...]:
+        """Text embeddings [B, T], labels [B], and at each scale images, uint8 [B / parts, C, s, s, 3], with C a row.
+
+        Args:
+            part: one of `parts` equal parts of the batch; the images are read of its rows only.
+        """
         rng = np.random.default_rng((self.seed, 1, number))
         epochs, places = np.divmod(np.arange(number * self.size, (number + 1) * self.size), len(self.records))
         chosen = np.array([self.order(epoch)[place] for epoch, place in zip(epochs, places, strict=True)])
         shown = np.stack([chosen, self.other.draw(chosen, rng)] if self.other else [chosen], axis=1)
-        dice = rng.random((shown.size, 3), np.float32)
+        dice = rng.random((*shown.shape, 3), np.float32)
         told = rng.integers(len(self.records), size=self.size) if self.data.shuffle_captions else chosen
         text = np.stack([self._text(record, rng) for record in told])
-        rows = [self._images(*row) for row in zip(self.records.fetch(shown.ravel()), dice, strict=True)]
-        images = (np.stack(scale).reshape(*shown.shape, *scale[0].shape) for scale in zip(*rows, strict=True))
+        shown, dice = (np.split(rows, parts)[part] for rows in (shown, dice))
+        read = zip(self.records.fetch(shown.ravel()), dice.reshape(-1, 3), strict=True)
+        scales = zip(*(self._images(*row) for row in read), strict=True)
+        images = (np.stack(scale).reshape(*shown.shape, *scale[0].shape) for scale in scales)
         return text, self.records.labels[chosen], *images
 
     def _images(self, record: Record, dice: np.ndarray) -> list[np.ndarray]:
@@ -84,31 +90,44 @@ class BatchPlan:
         chosen = rng.choice(count, self.data.captions_per_image, replace=count < self.data.captions_per_image)
         return self.embeddings.of(record, chosen).mean(axis=0)
 
-    def fetch_tensors(self, number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def fetch_tensors(self, number: tf.Tensor, part: tf.Tensor, parts: int) -> tuple[tf.Tensor, ...]:
         """`fetch` in a graph."""
-        shapes = [(self.size, self.columns, side, side, 3) for side in self.scales]
+        shapes = [(self.size // parts, self.columns, side, side, 3) for side in self.scales]
         types = (tf.float32, tf.int64, *[tf.uint8] * len(shapes))
-        fetched = tf.numpy_function(self.fetch, (number,), types, stateful=False)
+        fetched = tf.numpy_function(self.fetch, (number, part, parts), types, stateful=False)
         shapes = [(self.size, self.text_size), (self.size,), *shapes]
         return tuple(tf.ensure_shape(value, shape) for value, shape in zip(fetched, shapes, strict=True))
 
 
-def training_batches(plan: BatchPlan, start: int) -> tf.data.Dataset:
-    """Endless global batches from number `start` on, as `Batch`."""
+def training_batches(plan: BatchPlan, start: int, context: tf.distribute.InputContext | None = None) -> tf.data.Dataset:
+    """Endless batches from number `start` on, as `Batch`: of each the parts of this worker's replicas, one by one.
 
-    def assemble(text: tf.Tensor, labels: tf.Tensor, *images: tf.Tensor) -> Batch:
+    Args:
+        context: the replicas in all, and which of them are here; by default there is one.
+    """
+    context = context or tf.distribute.InputContext()
+    parts = context.num_replicas_in_sync
+    here = parts // context.num_input_pipelines
+    first, size = context.input_pipeline_id * here, plan.size // parts
+
+    def load(count: tf.Tensor) -> Batch:
+        part = first + count % here
+        text, labels, *images = plan.fetch_tensors(count // here, part, parts)
+
+        def own(rows: tf.Tensor) -> tf.Tensor:
+            return tf.ensure_shape(rows[part * size : (part + 1) * size], [size, *rows.shape[1:]])
+
         shown = tuple(scale[:, 0] for scale in images)
         if plan.embeddings is None:
             return Batch(shown)
         if plan.other:
-            return Batch(shown, text, tuple(scale[:, 1] for scale in images))
-        return Batch(shown, text, None, tf.roll(text, -1, axis=0), next_pair_weight(labels))
+            return Batch(shown, own(text), tuple(scale[:, 1] for scale in images))
+        return Batch(shown, own(text), None, own(tf.roll(text, -1, axis=0)), own(next_pair_weight(labels)))
 
     return (
-        tf.data.Dataset.range(start, np.iinfo(np.int64).max)
-        .map(plan.fetch_tensors, num_parallel_calls=os.cpu_count())
-        .map(assemble, num_parallel_calls=tf.data.AUTOTUNE)
-        .prefetch(2)
+        tf.data.Dataset.range(start * here, np.iinfo(np.int64).max)
+        .map(load, num_parallel_calls=os.cpu_count())
+        .prefetch(2 * here)
     )
 
 

@@ -8,7 +8,6 @@ from stackgan_tf import checkpoint
 from stackgan_tf import config as configs
 from stackgan_tf.config import Config
 from stackgan_tf.data.prepare import builder_class
-from stackgan_tf.distribution import replica_devices
 from stackgan_tf.errors import UserError
 from stackgan_tf.generation import load_generator, run_config
 
@@ -24,16 +23,16 @@ RESUMABLE = (
 )
 
 
-def check(config: Config, run_dir: Path, resume: str) -> None:
+def check(config: Config, run_dir: Path, resume: str, replicas: int) -> None:
     """Whether a run can start, as far as it can be told without its data.
 
     Raises:
-        UserError: as `builder_class`, `replica_devices`, `check_run_dir` and, for Stage-II, `check_stage1`; or the
+        UserError: as `builder_class`, `check_run_dir` and, for Stage-II, `check_stage1`; or the
             parts do not divide a replica's share of the batch; or v1 with a part that has no pair of neighbours
             (TensorFlow's convolution of an empty batch fails).
     """
     builder_class(config.data.dataset)
-    train, replicas = config.train, len(replica_devices(config.train.batch_size))
+    train = config.train
     share = train.batch_size // replicas
     if share % train.accumulate:
         raise UserError(

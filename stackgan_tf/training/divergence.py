@@ -9,6 +9,7 @@ import tensorflow as tf
 from absl import logging
 
 from stackgan_tf.checkpoint import Checkpoints, latest
+from stackgan_tf.checkpoint_files import reason_of
 from stackgan_tf.config import Config
 from stackgan_tf.data.pipeline import BatchPlan
 from stackgan_tf.errors import UserError
@@ -34,14 +35,22 @@ class Guard:
     Args:
         plan: of the batches.
         checkpoints: where it can be rolled back to.
+        writes: whether the post-mortem is this process's to write.
     """
 
     def __init__(
-        self, state: TrainState, config: Config, run_dir: Path, plan: BatchPlan, checkpoints: Checkpoints
+        self,
+        state: TrainState,
+        config: Config,
+        run_dir: Path,
+        plan: BatchPlan,
+        checkpoints: Checkpoints,
+        writes: bool = True,
     ) -> None:
+        self.writes = writes
         self.state, self.config, self.run_dir, self.plan = state, config, run_dir, plan
         self.checkpoints = checkpoints
-        self.restored: list[str] = []  # every checkpoint that was gone back to
+        self.restored: list[int] = []  # every step that was gone back to
 
     def check(self, rows: Sequence[Metrics]) -> None:
         """Whether all is well, by the metrics of the latest steps, the failed one among them.
@@ -62,28 +71,36 @@ class Guard:
         Raises:
             UserError: `stop`, or there is nothing to go back to, or it did not help.
         """
-        folder = self._post_mortem(diverged)
-        told = f"{diverged}; {folder} has the batch, the noise and the state before"
+        told = f"{diverged}; {self._post_mortem(diverged)}"
         way_out = "try lower learning rates, or --precision=float32"
         if self.config.train.on_nan == "stop":
             raise UserError(f"{told}; {way_out}, or --on_nan=rollback, which leaves the batch out")
-        path = latest(self.run_dir)
-        if path is None:
+        if latest(self.run_dir) is None:
             raise UserError(f"{told}; there is no checkpoint to go back to; {way_out}")
-        if self.restored.count(path) == ROLLBACKS:
-            raise UserError(f"{told}; going back to {path} {ROLLBACKS} times has not helped; {way_out}")
-        self.restored.append(path)
         self.checkpoints.restore()
+        step = int(self.state.step.numpy())
+        if self.restored.count(step) == ROLLBACKS:
+            raise UserError(f"{told}; going back to step {step} {ROLLBACKS} times has not helped; {way_out}")
+        self.restored.append(step)
         self.state.position.assign(diverged.position + 1)
         self.state.healthy.assign(True)
-        logging.warning("%s; back to %s, and on with the batch after the bad one", told, path)
+        logging.warning("%s; back to step %d, and on with the batch after the bad one", told, step)
 
-    def _post_mortem(self, diverged: Diverged) -> Path:
-        state, train = self.state, self.config.train
-        (self.run_dir / FOLDER).mkdir(exist_ok=True)
+    def _post_mortem(self, diverged: Diverged) -> str:
+        """Where it is."""
         folder = self.run_dir / FOLDER / f"step_{diverged.step:07d}"
         while folder.exists():
             folder = folder.with_name(f"{folder.name}_again")
+        try:
+            if self.writes:
+                folder.parent.mkdir(exist_ok=True)
+                self._write_post_mortem(diverged, folder)
+        except (OSError, tf.errors.OpError) as error:
+            return f"no post-mortem could be written ({reason_of(error)})"
+        return f"{folder} has the batch, the noise and the state before"
+
+    def _write_post_mortem(self, diverged: Diverged, folder: Path) -> None:
+        state, train = self.state, self.config.train
         text, labels, *images = self.plan.fetch(diverged.position)
         sizes, position = state.generator.noise_sizes, tf.constant(diverged.position, tf.int64)
         noise = draw_noise(sizes, train.batch_size, train.seed, position, self.config.model.eps_distribution)
@@ -100,7 +117,6 @@ class Guard:
             np.savez(made / "batch.npz", text_embedding=text, labels=labels, **shown, **noise)
             tf.train.Checkpoint(**state.parts()).write(str(made / "state"))
             (made / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        return folder
 
 
 def not_finite(state: TrainState) -> list[str]:

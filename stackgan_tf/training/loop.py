@@ -22,6 +22,7 @@ def run_loop(
     checkpoints: Checkpoints,
     callbacks: Sequence[Callback],
     check: Callable[[Sequence[Metrics]], None] = lambda rows: None,
+    on_any: Callable[[bool], bool] = bool,
 ) -> bool:
     """Trains from the state's step to `config.steps`; saves at the end, and when interrupted.
 
@@ -30,6 +31,7 @@ def run_loop(
 
     Args:
         check: looks at the metrics since the last log before anything is logged or saved, and may raise.
+        on_any: whether what is true of this process is true of any of those that train together.
 
     Returns:
         Whether the end was reached; False after an interrupt (Ctrl-C or SIGTERM).
@@ -42,7 +44,7 @@ def run_loop(
     window = MetricsWindow(config.batch_size)
     try:
         with catch_interrupts(when=lambda: step > start) as interrupted:
-            while step < config.steps and not interrupted():
+            while step < config.steps and not on_any(interrupted()):
                 window.add(train_step(next(batches)))
                 step += 1
                 if step % config.log_every_steps == 0 or step == config.steps:

@@ -4,6 +4,7 @@ import json
 import platform
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -13,14 +14,13 @@ import tensorflow_datasets as tfds
 
 import stackgan_tf
 from stackgan_tf import config as configs
-from stackgan_tf import text
+from stackgan_tf import text, workers
 from stackgan_tf.checkpoint import FOLDER as CHECKPOINTS
-from stackgan_tf.checkpoint import Checkpoints
+from stackgan_tf.checkpoint import Checkpoints, ReadOnlyCheckpoints, checkpoint_step, latest
 from stackgan_tf.config import Config
 from stackgan_tf.data.embeddings import Embeddings, told_embeddings
 from stackgan_tf.data.pipeline import BatchPlan, training_batches
 from stackgan_tf.data.records import Records
-from stackgan_tf.distribution import make_strategy
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation.shape_attributes import held_out_accuracy, table
 from stackgan_tf.files import whole, write_whole
@@ -38,12 +38,18 @@ METRICS = "metrics.jsonl"
 
 
 def train(
-    config: Config, encoder: text.TextEncoder | None, builder: tfds.core.DatasetBuilder, run_dir: Path, resume: str
+    config: Config,
+    encoder: text.TextEncoder | None,
+    builder: tfds.core.DatasetBuilder,
+    run_dir: Path,
+    resume: str,
+    strategy: tf.distribute.Strategy,
 ) -> bool:
     """Trains, or goes on; leaves everything in `run_dir`.
 
     Args:
         encoder: the configuration's; None without text.
+        strategy: of `make_strategy` or `workers.join`.
 
     Returns:
         Whether the run reached its end; False when it was interrupted (it is saved then).
@@ -52,18 +58,20 @@ def train(
         UserError: as `check`, or fewer images than one batch, or as `Guard.recover`.
     """
     going_on = check_run_dir(run_dir, config, resume)
-    strategy = make_strategy(config.train.batch_size)
-    records = Records(builder, "train")
-    if len(records) < config.train.batch_size:
-        raise UserError(
-            f"train.batch_size={config.train.batch_size}: the training split has {len(records)} images only"
-        )
-    test, embeddings = None, None
-    if encoder:
-        embeddings, test = Embeddings(records, encoder), Records(builder, "test")
+    chief = workers.is_chief(strategy)
+    with workers.chief_first(strategy):
+        records = Records(builder, "train")
+        if len(records) < config.train.batch_size:
+            raise UserError(
+                f"train.batch_size={config.train.batch_size}: the training split has {len(records)} images only"
+            )
+        test, embeddings = None, None
+        if encoder:
+            embeddings, test = Embeddings(records, encoder), Records(builder, "test")
+    workers.agree(strategy, _inputs(config, records, embeddings, run_dir if going_on else None))
     state = TrainState(config, strategy, steps_per_epoch=len(records) // config.train.batch_size)
-    keep = config.train.keep_checkpoints, config.train.keep_every_hours
-    checkpoints = Checkpoints(run_dir, state.parts(), *keep)
+    kind = Checkpoints if chief else ReadOnlyCheckpoints
+    checkpoints = kind(run_dir, state.parts(), config.train.keep_checkpoints, config.train.keep_every_hours)
     if going_on:
         checkpoints.restore()
     elif config.model.family == "v1_stage2":
@@ -71,6 +79,44 @@ def train(
         copy_weights(state.generator.stage1, stage1)
         copy_weights(state.average.stage1, stage1)
 
+    if chief:
+        _describe(run_dir, config, encoder, strategy)
+    artist = TextToImage(config, state.average, encoder)
+    plan = BatchPlan(records, config, embeddings)
+    guard = Guard(state, config, run_dir, plan, checkpoints, writes=chief)
+    step, on_any = TrainStep(state, strategy, config), workers.on_any(strategy)
+    finished = None
+    while finished is None:
+        position, start_step = int(state.position.numpy()), int(state.step.numpy())
+        batches = strategy.distribute_datasets_from_function(partial(training_batches, plan, position))
+        callbacks = _callbacks(run_dir, config, artist, test, start_step) if chief else []
+        try:
+            finished = run_loop(state, step, iter(batches), config.train, checkpoints, callbacks, guard.check, on_any)
+        except Diverged as diverged:
+            guard.recover(diverged)
+    if finished and chief and config.data.dataset == "shapes" and test:
+        scores = held_out_accuracy(artist, test)
+        MetricsFile(run_dir / METRICS, config.train.steps).append(
+            {"step": config.train.steps, "held_out_accuracy": scores}
+        )
+        sys.stdout.write(table(scores))
+    workers.part(strategy, lambda: checkpoint_step(latest(run_dir) or "-0") == int(state.step.numpy()))
+    return finished
+
+
+def _inputs(config: Config, records: Records, embeddings: Embeddings | None, resumed: Path | None) -> dict[str, str]:
+    """What all workers must see alike."""
+    return {name: repr(value) for name, value in configs.flat(config).items()} | {
+        "the training split": f"{len(records)} images, {records.index.digest[:16]}",
+        "the embeddings": embeddings.file.parent.name if embeddings else "none",
+        "the newest checkpoint": str(resumed and checkpoint_step(latest(resumed))),
+    }
+
+
+def _describe(
+    run_dir: Path, config: Config, encoder: text.TextEncoder | None, strategy: tf.distribute.Strategy
+) -> None:
+    """The run directory, with all that it says before the first step."""
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -79,25 +125,6 @@ def train(
     if encoder and encoder.weights:
         _carry(encoder.weights, run_dir / text.FOLDER)
     write_whole(run_dir / "environment.json", json.dumps(environment(strategy), indent=2) + "\n")
-    artist = TextToImage(config, state.average, encoder)
-    plan = BatchPlan(records, config, embeddings)
-    guard = Guard(state, config, run_dir, plan, checkpoints)
-    step = TrainStep(state, strategy, config)
-    finished = None
-    while finished is None:
-        batches = strategy.experimental_distribute_dataset(training_batches(plan, int(state.position.numpy())))
-        callbacks = _callbacks(run_dir, config, artist, test, int(state.step.numpy()))
-        try:
-            finished = run_loop(state, step, iter(batches), config.train, checkpoints, callbacks, guard.check)
-        except Diverged as diverged:
-            guard.recover(diverged)
-    if finished and config.data.dataset == "shapes" and test:
-        scores = held_out_accuracy(artist, test)
-        MetricsFile(run_dir / METRICS, config.train.steps).append(
-            {"step": config.train.steps, "held_out_accuracy": scores}
-        )
-        sys.stdout.write(table(scores))
-    return finished
 
 
 def _callbacks(run_dir: Path, config: Config, artist: TextToImage, test: Records | None, step: int) -> list[Callback]:
@@ -135,5 +162,6 @@ def environment(strategy: tf.distribute.Strategy) -> dict:
         "tensorflow_datasets": tfds.__version__,
         "numpy": np.__version__,
         "devices": list(devices),
+        "replicas": strategy.num_replicas_in_sync,
         "gpus": gpus,
     }

@@ -44,6 +44,22 @@ def test_a_batch_is_a_function_of_its_number(records, family):
     assert not np.array_equal(first[0].images[0], first[1].images[0])
 
 
+@pytest.mark.parametrize("family", ["v1_stage1", "v2"])
+def test_the_replicas_of_all_workers_load_the_rows_of_a_batch_once(records, family):
+    """Two workers of two replicas: together the batch of one, in its order."""
+    config = tiny_config(family, train={"batch_size": 8})
+    plan = BatchPlan(records, config, Embeddings(records, text.load(config.data)))
+    whole = list(training_batches(plan, 3).take(2))
+    shared = []
+    for worker in range(2):
+        context = tf.distribute.InputContext(2, worker, num_replicas_in_sync=4)
+        shared.append([flat(batch) for batch in training_batches(plan, 3, context).take(4)])
+    for i, batch in enumerate(whole):
+        parts = [shared[worker][2 * i + replica] for worker in range(2) for replica in range(2)]
+        for complete, *pieces in zip(flat(batch), *parts, strict=True):
+            np.testing.assert_array_equal(complete, np.concatenate(pieces))
+
+
 def test_shapes_ranges_and_another_seed(records):
     config = tiny_config()
     (batch,) = batches(records, config, count=1)

@@ -31,7 +31,6 @@ def config_of(**train):
 @pytest.fixture
 def train(shapes_data_dir, tmp_path, monkeypatch, one_replica):
     """Trains in this process, on shapes; `bad` batches have a sentence that is no number."""
-    monkeypatch.setattr(runs, "make_strategy", lambda *_: one_replica)
     monkeypatch.setattr(runs, "environment", lambda _: {})
     monkeypatch.setattr(runs, "held_out_accuracy", lambda *_: {})
     monkeypatch.setattr(runs, "table", lambda _: "")
@@ -47,7 +46,7 @@ def train(shapes_data_dir, tmp_path, monkeypatch, one_replica):
 
         monkeypatch.setattr(BatchPlan, "fetch", spoilt)
         builder = prepare("shapes", shapes_data_dir)
-        return runs.train(config, text.load(config.data), builder, tmp_path / "run", "auto"), seen
+        return runs.train(config, text.load(config.data), builder, tmp_path / "run", "auto", one_replica), seen
 
     return trained
 
@@ -93,7 +92,7 @@ def test_it_rolls_back_and_leaves_the_batch_out(train, tmp_path):
 
 
 def test_going_back_in_vain_ends(train, tmp_path):
-    with pytest.raises(UserError, match="ckpt-4 3 times has not helped"):
+    with pytest.raises(UserError, match="step 4 3 times has not helped"):
         train(config_of(on_nan="rollback"), bad=range(BAD, 100))
     with pytest.raises(UserError, match="there is no checkpoint to go back to"):
         (tmp_path / "run").rename(tmp_path / "other")

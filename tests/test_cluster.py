@@ -1,0 +1,393 @@
+"""Many machines, as processes on loopback: the weights of one process, faults, and what is refused."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import yaml
+
+from stackgan_tf import cluster, workers
+from stackgan_tf.cluster import Cluster, check_same, from_environment, meet
+from stackgan_tf.errors import UserError
+from tests.test_programs import refused
+
+CARD = """
+data: {dataset: shapes, text_size: 16, random_crop: false, random_flip: false}
+model: {family: v2, base_size: 8, branches: 2, gf: 8, df: 4, noise_size: 6, condition_size: 5, residual_blocks: 1}
+train: {steps: 6, batch_size: 8, log_every_steps: 1, sample_every_steps: 100, checkpoint_every_steps: 2}
+"""
+TOLERANCE = 1e-4  # of weights, averages and moments after 6 steps; 2e-5 was the most seen, of moments about 1
+TRAIN = ("-m", "stackgan_tf.train")
+# Known-bad twins: the program with one thing taken out. The source files are the same, so that the workers agree.
+SAME_ROWS = """
+from stackgan_tf.data.pipeline import BatchPlan
+fetch = BatchPlan.fetch
+BatchPlan.fetch = lambda self, number, part, parts: fetch(self, number, 0, parts)
+from stackgan_tf import train
+train.run()
+"""
+OWN_BATCH_NORM = """
+from stackgan_tf import program
+program.load_tensorflow()
+from stackgan_tf import distribution
+distribution.synchronize_batch_norm = lambda model: None
+from stackgan_tf import train
+train.run()
+"""
+
+
+def addresses(count):
+    """Free ports of this machine."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    names = tuple(f"127.0.0.1:{s.getsockname()[1]}" for s in sockets)
+    for s in sockets:
+        s.close()
+    return names
+
+
+def tf_config(names, index, job="worker"):
+    return json.dumps({"cluster": {"worker": list(names)}, "task": {"type": job, "index": index}})
+
+
+class Workers:
+    """Processes of one cluster, each with the same command."""
+
+    def __init__(self, folder, data_dir, count, *flags, program=TRAIN, of_the_last=()):
+        self.names, self.folder = addresses(count), folder
+        flags = ["--config=card.yaml", f"--data_dir={data_dir}", "--peers_deadline_seconds=120", *flags]
+        self.command = [sys.executable, *program, *flags]
+        self.processes = [self.start(i) for i in range(count - 1)] + [self.start(count - 1, *of_the_last)]
+
+    def start(self, index, *flags):
+        environment = os.environ | {"TF_CONFIG": tf_config(self.names, index)}
+        return subprocess.Popen(
+            [*self.command, *flags],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def end(self):
+        """The results of all, which must come."""
+        with ThreadPoolExecutor(len(self.processes)) as pool:
+            outputs = list(pool.map(lambda p: p.communicate(timeout=300), self.processes))
+        return [
+            subprocess.CompletedProcess(p.args, p.returncode, *output)
+            for p, output in zip(self.processes, outputs, strict=True)
+        ]
+
+    def at_step(self, run_dir, step):
+        """Waits for a line of the metrics."""
+        metrics = self.folder / run_dir / "metrics.jsonl"
+        deadline = time.monotonic() + 240
+        while not (metrics.exists() and metrics.read_text().count("\n") >= step):
+            assert time.monotonic() < deadline and all(p.poll() is None for p in self.processes)
+            time.sleep(0.1)
+
+
+def finish(started):
+    results = started.end()
+    assert [r.returncode for r in results] == [0] * len(results), "\n".join(r.stderr[-3000:] for r in results)
+    return results
+
+
+def differences(folder, one, other, step=6):
+    """The largest difference of each variable in two runs' checkpoints."""
+    a, b = (tf.train.load_checkpoint(str(folder / run / f"checkpoints/ckpt-{step}")) for run in (one, other))
+    names = [name for name in a.get_variable_to_shape_map() if name.endswith("VARIABLE_VALUE")]
+    return {name: np.abs(np.float64(a.get_tensor(name)) - np.float64(b.get_tensor(name))).max() for name in names}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, shapes_data_dir):
+    """A card, and a run of one process."""
+    folder = tmp_path_factory.mktemp("cluster")
+    (folder / "card.yaml").write_text(CARD)
+    command = [sys.executable, *TRAIN, "--config=card.yaml", f"--data_dir={shapes_data_dir}", "--run_dir=one"]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_two_workers_have_the_weights_of_one_process(folder, shapes_data_dir):
+    """And the chief alone has written: one line of metrics a step, one picture."""
+    finish(Workers(folder, shapes_data_dir, 2, "--run_dir=two"))
+    worst = differences(folder, "one", "two")
+    assert len(worst) > 100 and max(worst.values()) < TOLERANCE, sorted(worst.items(), key=lambda i: i[1])[-3:]
+    lines = [json.loads(line) for line in (folder / "two/metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "g/loss" in line] == [1, 2, 3, 4, 5, 6]
+    assert json.loads((folder / "two/environment.json").read_text())["replicas"] == 2
+
+
+@pytest.mark.slow
+def test_four_workers_have_them_too(folder, shapes_data_dir):
+    finish(Workers(folder, shapes_data_dir, 4, "--run_dir=four"))
+    assert max(differences(folder, "one", "four").values()) < TOLERANCE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("twin", [SAME_ROWS, OWN_BATCH_NORM], ids=["same rows", "own batch norm"])
+def test_known_bad_twins_are_seen(folder, shapes_data_dir, twin, request):
+    run_dir = request.node.callspec.id.replace(" ", "_")
+    finish(Workers(folder, shapes_data_dir, 2, f"--run_dir={run_dir}", program=("-c", twin)))
+    assert max(differences(folder, "one", run_dir).values()) > 100 * TOLERANCE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim, count", [(1, 2), (0, 2), (2, 4)])
+def test_a_killed_worker_comes_back_and_nothing_is_lost(folder, shapes_data_dir, victim, count):
+    """Killed in the middle and started again, as a supervisor does; the others start again by themselves."""
+    run_dir = f"killed_{victim}_of_{count}"
+    started = Workers(folder, shapes_data_dir, count, f"--run_dir={run_dir}", "--steps=40")
+    started.at_step(run_dir, 10)
+    started.processes[victim].kill()
+    started.processes[victim].communicate()
+    started.processes[victim] = started.start(victim)
+    results = finish(started)
+    survivors = [(rank, result) for rank, result in enumerate(results) if rank != victim]
+    assert all(f"this one, worker {rank}, starts again" in result.stderr for rank, result in survivors)
+    lines = [json.loads(line) for line in (folder / run_dir / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "g/loss" in line] == list(range(1, 41))
+    command = [sys.executable, *TRAIN, "--config=card.yaml", f"--data_dir={shapes_data_dir}", "--run_dir=long"]
+    assert subprocess.run([*command, "--steps=40"], cwd=folder, capture_output=True).returncode == 0
+    assert max(differences(folder, "long", run_dir, 40).values()) < TOLERANCE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_worker_that_falls_silent_is_gone_too(folder, shapes_data_dir, victim):
+    """Stopped, as a machine that loses its network: TensorFlow misses its heartbeat after ten seconds."""
+    run_dir = f"silent_{victim}"
+    started = Workers(folder, shapes_data_dir, 2, f"--run_dir={run_dir}", "--steps=40")
+    started.at_step(run_dir, 10)
+    silent = started.processes[victim]
+    silent.send_signal(signal.SIGSTOP)
+    try:
+        other = started.processes[1 - victim]
+        for line in other.stderr:
+            if "another worker is gone" in line:
+                break
+    finally:
+        silent.kill()
+    silent.communicate()
+    started.processes[victim] = started.start(victim)
+    finish(started)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("told", [0, 1])
+def test_sigterm_of_one_saves_and_ends_all_at_the_same_step(folder, shapes_data_dir, told):
+    run_dir = f"ended_{told}"
+    flags = (f"--run_dir={run_dir}", "--steps=100000", "--set", "train.checkpoint_every_steps=100000")
+    started = Workers(folder, shapes_data_dir, 2, *flags)
+    started.at_step(run_dir, 4)
+    started.processes[told].send_signal(signal.SIGTERM)
+    results = started.end()
+    assert len({r.returncode for r in results}) == 1 and all("interrupted and saved" in r.stderr for r in results)
+    (saved,) = (folder / run_dir / "checkpoints").glob("*.index")
+    last = json.loads((folder / run_dir / "metrics.jsonl").read_text().splitlines()[-1])["step"]
+    assert saved.name == f"ckpt-{last}.index"
+
+
+def test_workers_that_differ_are_refused_by_all(folder, shapes_data_dir):
+    for result in Workers(folder, shapes_data_dir, 2, "--run_dir=differ", of_the_last=["--seed=1"]).end():
+        assert "worker 1 differs from worker 0 in train.seed: 1, not 0" in refused(result)
+    assert not (folder / "differ").exists()
+
+
+def test_what_the_chief_refuses_ends_all(folder, shapes_data_dir):
+    first, second = Workers(folder, shapes_data_dir, 2, "--run_dir=refused", "--batch_size=9998").end()
+    assert "error: train.batch_size=9998: the training split has 936 images only" in refused(first)
+    assert "error: worker 0: train.batch_size=9998: the training split has" in refused(second)
+    assert not (folder / "refused").exists()
+
+
+def test_a_peer_that_is_not_there_has_a_deadline(folder):
+    environment = os.environ | {"TF_CONFIG": tf_config(addresses(2), 1)}
+    command = [sys.executable, *TRAIN, "--config=card.yaml", "--run_dir=alone", "--peers_deadline_seconds=1"]
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    assert "worker 0 is not there: no answer from 127.0.0.1:" in refused(result)
+    assert not (folder / "alone").exists()
+
+
+@pytest.mark.parametrize(
+    "variables, flags, message",
+    [
+        ({"TF_CONFIG": "{"}, (), "TF_CONFIG: is not JSON"),
+        ({"TF_CONFIG": tf_config(("a:1", "b:1"), 0)}, ("--peers_deadline_seconds=0",), "must be at least 1"),
+        ({"TF_CONFIG": tf_config(("a:1", "b:1"), 0)}, ("--batch_size=7",), "2 replicas do not divide it; use 6"),
+        ({"CUDA_VISIBLE_DEVICES": "77"}, (), "CUDA_VISIBLE_DEVICES=77: TensorFlow finds 0 of these 1 GPUs"),
+    ],
+)
+def test_train_refuses(folder, variables, flags, message):
+    command = [sys.executable, *TRAIN, "--config=card.yaml", "--run_dir=none", *flags]
+    result = subprocess.run(
+        command, cwd=folder, env=os.environ | variables, capture_output=True, text=True, timeout=120
+    )
+    assert message in refused(result)
+    assert not (folder / "none").exists()
+
+
+def given(monkeypatch, value):
+    monkeypatch.setenv("TF_CONFIG", value if isinstance(value, str) else json.dumps(value))
+    return from_environment()
+
+
+def test_who_takes_part(monkeypatch):
+    assert given(monkeypatch, tf_config(("a:1", "[::1]:2"), 1)) == Cluster(("a:1", "[::1]:2"), 1)
+    jobs = {"worker": ["a:1", "b:1"], "chief": ["c:1"]}
+    assert given(monkeypatch, {"cluster": jobs, "task": {"type": "chief", "index": 0}}).rank == 0
+    members = given(monkeypatch, {"cluster": jobs, "task": {"type": "worker", "index": 1}})
+    assert members == Cluster(("c:1", "a:1", "b:1"), 2)
+
+
+@pytest.mark.parametrize("alone", ["", "{}", '{"cluster": {}}', tf_config(("a:1",), 0)])
+def test_one_worker_is_no_cluster(monkeypatch, alone):
+    assert given(monkeypatch, alone) is None
+
+
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        ("{'cluster'", "is not JSON"),
+        ("[]", "TF_CONFIG must be a mapping, not []"),
+        ({"cluster": ["a:1"]}, "cluster must be a mapping"),
+        ({"cluster": {"ps": ["a:1"], "worker": ["b:1"]}}, "has the job 'ps'; here are chief and worker only"),
+        ({"cluster": {"worker": "a:1"}}, "worker must be a list of addresses, not 'a:1'"),
+        ({"cluster": {"chief": ["a:1", "b:1"]}}, "chief must be a list of one address"),
+        ({"cluster": {"worker": ["a:1", "b"]}}, "'b' is not the address of a worker, host:port"),
+        ({"cluster": {"worker": ["a:1", "b:70000"]}}, "'b:70000' is not the address"),
+        ({"cluster": {"worker": ["a:1", 7]}}, "7 is not the address"),
+        ({"cluster": {"worker": ["a:1", "a:1"]}}, "names a:1 twice"),
+        ({"cluster": {"worker": ["a:1", "b:1"]}}, "task must be a mapping, not None"),
+        (tf_config(("a:1", "b:1"), 2), "which is not of its cluster"),
+        (tf_config(("a:1", "b:1"), "0"), "which is not of its cluster"),
+        (tf_config(("a:1", "b:1"), True), "which is not of its cluster"),
+        (tf_config(("a:1", "b:1"), 0, "chief"), "which is not of its cluster"),
+    ],
+)
+def test_a_malformed_tf_config_is_told(monkeypatch, value, message):
+    with pytest.raises(UserError, match="^TF_CONFIG: .*; as in TF_CONFIG='{") as error:
+        given(monkeypatch, value)
+    assert message in str(error.value)
+
+
+def test_all_hear_what_all_say():
+    names = addresses(3)
+    with ThreadPoolExecutor(3) as pool:
+        heard = list(pool.map(lambda rank: meet(Cluster(names, rank), {"seed": str(rank)}, 30), range(3)))
+    assert heard == [[{"seed": "0"}, {"seed": "1"}, {"seed": "2"}]] * 3
+
+
+def test_who_comes_late_is_waited_for():
+    names = addresses(2)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(meet, Cluster(names, 0), {}, 30)
+        time.sleep(0.5)
+        assert not first.done()
+        assert meet(Cluster(names, 1), {}, 30) == first.result() == [{}, {}]
+
+
+def test_who_is_not_there_is_named():
+    names = (*addresses(1), "no-such-host.invalid:1")
+    with pytest.raises(UserError, match=r"worker 1 is not there: no answer from no-such-host.invalid:1 in 0.3 seconds"):
+        meet(Cluster(names, 0), {}, 0.3)
+
+
+def test_a_stranger_on_the_port_is_not_a_worker():
+    names = addresses(2)
+    host, port = names[1].split(":")
+    with socket.create_server((host, int(port))) as stranger:
+        threading.Thread(target=lambda: stranger.accept()[0].sendall(b"HTTP/1.1 400\r\n"), daemon=True).start()
+        with pytest.raises(UserError, match=r"worker 1 is not there: .*\((something else answers there|timed out)\)"):
+            meet(Cluster(names, 0), {}, 0.3)
+
+
+def test_who_cannot_reach_back_is_named():
+    """Worker 1 answers and never asks, as behind a firewall."""
+    names = addresses(2)
+    with cluster._answering(Cluster(names, 1), {}), pytest.raises(UserError, match="worker 1 at .* has not reached"):
+        meet(Cluster(names, 0), {}, 0.5)
+
+
+def test_a_taken_port_is_told():
+    names = addresses(2)
+    with (
+        socket.create_server(("", int(names[0].split(":")[1]))),
+        pytest.raises(UserError, match="port .* cannot be used"),
+    ):
+        meet(Cluster(names, 0), {}, 1)
+
+
+def test_what_differs_is_told():
+    check_same([{"a": "1"}, {"a": "1"}])
+    with pytest.raises(UserError, match="worker 2 differs from worker 0 in keras: 3.12, not 3.15; all workers need"):
+        check_same([{"keras": "3.15"}, {"keras": "3.15"}, {"keras": "3.12"}])
+    with pytest.raises(UserError, match="worker 1 differs from worker 0 in b: None, not 2"):
+        check_same([{"b": "2"}, {}])
+
+
+def test_another_source_file_is_another_code(tmp_path, monkeypatch):
+    digest = cluster.code_digest()
+    assert digest == cluster.code_digest()
+    (tmp_path / "cluster.py").write_text("")
+    monkeypatch.setattr(cluster, "__file__", str(tmp_path / "cluster.py"))
+    assert cluster.code_digest() != digest
+
+
+def test_only_the_loss_of_another_worker_starts_anew(monkeypatch):
+    started = []
+    monkeypatch.setattr(os, "execv", lambda *command: started.append(command))
+    gone = tf.errors.UnavailableError(None, None, "Connection reset by peer")
+    members = Cluster(("a:1", "b:1"), 0)
+    for others, error in [(None, gone), (members, tf.errors.InvalidArgumentError(None, None, "shapes"))]:
+        with pytest.raises(type(error)), workers.starting_again(others):
+            raise error
+    assert not started
+    with workers.starting_again(members):
+        raise gone
+    assert started == [(sys.executable, [sys.executable, *sys.orig_argv[1:]])]
+
+
+PAGES = Path(__file__).parent.parent / "configs/clusters"
+
+
+def test_the_kubernetes_manifest_names_its_own_pods(monkeypatch):
+    service, job = yaml.safe_load_all((PAGES / "kubernetes.yaml").read_text())
+    spec = job["spec"]["template"]["spec"]
+    variables = spec["containers"][0]["env"]
+    assert [v["name"] for v in variables] == ["INDEX", "TF_CONFIG"], "one may refer to those before it only"
+    assert spec["subdomain"] == service["metadata"]["name"]
+    count = job["spec"]["completions"]
+    pods = tuple(f"{job['metadata']['name']}-{i}.{service['metadata']['name']}:2222" for i in range(count))
+    for i in range(count):
+        assert given(monkeypatch, variables[1]["value"].replace("$(INDEX)", str(i))) == Cluster(pods, i)
+
+
+def test_the_slurm_script_names_its_nodes(tmp_path, monkeypatch):
+    """With stand-ins for Slurm's programs and for Python, which tells what it is given."""
+    programs = {
+        "scontrol": "printf 'node%s\\n' 1 2 3",
+        "srun": 'shift; SLURM_PROCID=2 exec "$@"',
+        "python": 'echo "$TF_CONFIG"; echo "$@"',
+    }
+    for name, body in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_NODELIST": "node[1-3]", "WORK": "/w"}
+    result = subprocess.run(["bash", PAGES / "slurm.sh"], env=environment, capture_output=True, text=True, check=True)
+    tf_config, command = result.stdout.splitlines()
+    assert given(monkeypatch, tf_config) == Cluster(("node1:2222", "node2:2222", "node3:2222"), 2)
+    assert command.startswith("-m stackgan_tf.train --dataset=oxford102 --source_dir=/w/oxford102")
