@@ -188,21 +188,22 @@ def penalty_terms(
     logits: Logits,
     images: Tensor,
     condition: Tensor | None,
-    gradient: Callable[[Tensor, list[Tensor]], list[Tensor]],
+    gradient: Callable[[list[Tensor], list[Tensor]], list[Tensor]],
 ) -> Terms:
     """The gradient penalties of a D, from its judgement of real images with their own texts.
 
     Args:
         names: as `penalty_weights` has them.
         logits: what D said of `images` and `condition`, [B, S, S, 3] and [B, E].
-        gradient: that of a sum of logits with respect to such inputs; it may be asked twice, and is differentiated.
+        gradient: of the sum of all logits in a list, with respect to such inputs, as `gradient` of a persistent tape
+            that watched them; what it gives must be differentiable.
 
     Deviation: R1 is of the sum of both heads' logits; its paper's D has one. With batch norm in D, a row's gradient
     reaches the logits of the other rows as well.
     """
     heads = [head for head in logits if head is not None]
     of_penalty = {
-        "r1": lambda: r1(*gradient(sum(heads), [images])),
-        "matching_aware": lambda: matching_aware(*gradient(logits.conditional, [images, condition])),
+        "r1": lambda: r1(*gradient(heads, [images])),
+        "matching_aware": lambda: matching_aware(*gradient([logits.conditional], [images, condition])),
     }
     return {name: of_penalty[name]() for name in names}

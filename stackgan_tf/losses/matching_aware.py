@@ -17,4 +17,4 @@ def matching_aware(image_gradients: Tensor, condition_gradients: Tensor) -> Tens
     """
     squares = ops.sum(ops.square(ops.cast(image_gradients, "float32")), axis=(1, 2, 3))
     squares += ops.sum(ops.square(ops.cast(condition_gradients, "float32")), axis=-1)
-    return squares ** (POWER // 2)  # without a root, whose slope at 0 is infinite
+    return squares ** (POWER // 2)  # of the norm, so that no root is needed
