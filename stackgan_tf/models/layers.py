@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from stackgan_tf.models.layer_norm import LayerNorm
 from stackgan_tf.models.spectral_norm import SpectralConv2D
 from stackgan_tf.structs import Tensor
 
@@ -60,7 +61,7 @@ def layer_norm(dtype: Any) -> keras.layers.LayerNormalization:
     Deviation: the papers have batch norm everywhere. In D it sees the real, the mismatched and the fake batch each as
     a whole; a few rows that plainly do not match then give all of them away, and the rest teach D nothing.
     """
-    return keras.layers.LayerNormalization(epsilon=1e-5, dtype=dtype, name="norm")
+    return LayerNorm(epsilon=1e-5, dtype=dtype, name="norm")
 
 
 NORMS: dict[str | None, Callable[[Any], keras.layers.Layer | None]] = {
