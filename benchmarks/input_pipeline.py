@@ -45,7 +45,7 @@ def main(_: list[str]) -> None:
         load_image(record.image, record.box, 256, row, True, True) for record, row in zip(shown, dice, strict=True)
     ]
     rows = itertools.cycle(zip(shown, dice, images, strict=True))
-    batches = iter(training_batches(records, config, embeddings, 0))
+    batches = iter(training_batches(plan, 0))
 
     def read() -> None:
         records.fetch([next(numbers) % len(records) for _ in range(2)])

@@ -8,7 +8,6 @@ A Stage-II card starts from the Stage-I that is trained beside it. The table and
 last comparison; the command of an earlier one makes its own again, without training.
 """
 
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -17,11 +16,12 @@ from typing import NamedTuple
 
 from absl import flags
 
-from stackgan_tf import cards, program
+from stackgan_tf import cards, interrupts, program
 from stackgan_tf import config as configs
 from stackgan_tf.cards import Card
 from stackgan_tf.config import Config
 from stackgan_tf.errors import UserError
+from stackgan_tf.interrupts import Terminated
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("dataset", None, "Data set, as in stackgan_tf.train.")
@@ -50,6 +50,7 @@ class Trial(NamedTuple):
 
 def main() -> int:
     """Flags in, runs, a table and a picture out; the exit code."""
+    interrupts.raise_on_sigterm()
     if not FLAGS.dataset:
         raise UserError("--dataset is missing, as in --dataset=shapes")
     if len(FLAGS.cards) < 2 or len(set(FLAGS.cards)) < len(FLAGS.cards):
@@ -104,15 +105,20 @@ def _command(model: str, places: Mapping[str, Path]) -> list[str]:
 
 
 def _finished(command: list[str]) -> int:
-    """The exit code of a program; Ctrl-C and SIGTERM reach it as well, and it is given the time to save."""
+    """The exit code of a program; Ctrl-C and SIGTERM reach it as well, and it is given the time to save.
+
+    Raises:
+        KeyboardInterrupt: the same, where the program ended well.
+    """
     process = subprocess.Popen(command)
-    former = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
         return process.wait()
-    except KeyboardInterrupt:
-        return process.wait()
-    finally:
-        signal.signal(signal.SIGTERM, former)
+    except KeyboardInterrupt as interrupt:  # Ctrl-C reaches the whole group of processes by itself
+        if isinstance(interrupt, Terminated):
+            process.terminate()
+        if code := process.wait():
+            return code
+        raise
 
 
 def run() -> None:

@@ -1,8 +1,7 @@
 """Checkpoints of the whole state, and what is read back from them."""
 
-import re
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,74 +10,93 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from stackgan_tf import checkpoint_files
+from stackgan_tf.checkpoint_files import FOLDER, checkpoint_step, latest, read_newest, reason_of
 from stackgan_tf.errors import UserError
 
-FOLDER = "checkpoints"
+__all__ = ["AVERAGE", "FOLDER", "LIVE", "Checkpoints", "checkpoint_step", "latest"]
+
 AVERAGE, LIVE = "average", "generator"  # the two generators in a checkpoint
-UNPUBLISHED = {"discriminators", "generator_optimizer", "discriminator_optimizers"}  # parts that may be missing
+UNPUBLISHED = {"discriminators", "generator_optimizer", "discriminator_optimizers"}  # an imported run lacks them
+OPTIONAL = UNPUBLISHED | {"position"}  # in the data; it was the step before it was saved
+VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"  # TensorFlow's ending of a variable's name
+
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Checkpoints:
-    """Saves the state of a run and restores it; keeps the newest few.
+    """Saves the state of a run and restores it.
 
     Args:
         parts: what is saved, by name; `step`, a variable, among it.
+        keep: the newest so many stay.
+        keep_every_hours: of the older ones, one every so many hours stays for ever; 0: none.
     """
 
-    def __init__(self, run_dir: Path, parts: Mapping[str, Any], keep: int) -> None:
+    def __init__(self, run_dir: Path, parts: Mapping[str, Any], keep: int, keep_every_hours: float = 0.0) -> None:
         self.run_dir, self.parts, self.step = run_dir, parts, parts["step"]
+        self.keep, self.keep_every_hours = keep, keep_every_hours
         self.checkpoint = tf.train.Checkpoint(**parts)
-        self.manager = tf.train.CheckpointManager(self.checkpoint, str(run_dir / FOLDER), max_to_keep=keep)
+        self.saved: int | None = None  # the step that is in the folder, and whole
 
-    def save(self) -> None:
-        """Saves under the current step, once."""
-        step = int(self.step.numpy())
-        if self.manager.latest_checkpoint is None or checkpoint_step(self.manager.latest_checkpoint) != step:
-            self.manager.save(checkpoint_number=step)
+    def save(self, last: bool = False) -> None:
+        """Saves under the current step, once. Where that fails it is told, and what was saved before stays.
 
-    def restore(self) -> None:
-        """Goes back to the newest checkpoint. One of imported networks lacks the parts that nobody published.
+        Args:
+            last: there is no later save to hope for.
 
         Raises:
-            UserError: it is damaged or of another network.
+            UserError: it failed and was the last.
         """
+        step = int(self.step.numpy())
+        if self.saved == step:
+            return
+        try:
+            self.write(step)
+        except (OSError, tf.errors.OpError) as error:
+            told = f"{self.run_dir / FOLDER}: step {step} is not saved ({reason_of(error)}); {self._last_good()}"
+            if last:
+                raise UserError(f"{told}; make room and give the same command again") from None
+            logging.warning("%s; training goes on, and the next save tries again", told)
+
+    def write(self, step: int) -> None:
+        """`save`, come what may.
+
+        Raises:
+            OSError: the disk is full, or the like.
+            tf.errors.OpError: the same.
+        """
+        with checkpoint_files.new(self.run_dir, step) as path:
+            self.checkpoint.write(path)
+        self.saved = step
+        checkpoint_files.remove_old(self.run_dir, step, self.keep, self.keep_every_hours)
+
+    def _last_good(self) -> str:
         path = latest(self.run_dir)
-        with _told_of(path):
-            present = {name.split("/")[0] for name in tf.train.load_checkpoint(path).get_variable_to_shape_map()}
-        missing = [name for name in self.parts if name not in present]
-        if not UNPUBLISHED.issuperset(missing):
-            raise _of_another_network(path)
-        checkpoint = self.checkpoint
-        if missing:
-            logging.warning("%s has no %s: these start anew", path, ", ".join(missing))
-            checkpoint = tf.train.Checkpoint(**{name: self.parts[name] for name in self.parts if name in present})
-        with _told_of(path):
-            status = checkpoint.restore(path)
-            try:
-                status.assert_consumed()
-            finally:
-                status.expect_partial()  # else TensorFlow logs a line for each value that was not used
-
-
-def latest(run_dir: Path) -> str | None:
-    """The newest checkpoint of a run, None where there is none.
-
-    Raises:
-        UserError: files of checkpoints, but no readable index of them.
-    """
-    folder = run_dir / FOLDER
-    path = tf.train.latest_checkpoint(str(folder))
-    if path is None and (any(folder.glob("*.index")) or (folder / "checkpoint").exists()):
-        raise UserError(
-            f"{folder}: holds files but no readable newest checkpoint; its index 'checkpoint' is damaged: restore it "
-            f"or move the folder away and train with --resume=never in another --run_dir"
+        return (
+            f"the last good one is {path}, {checkpoint_files.age(path, time.time())} old" if path else "there is none"
         )
-    return path
 
+    def restore(self) -> None:
+        """Goes back to the newest checkpoint that is whole. One of imported networks lacks what nobody published.
 
-def checkpoint_step(path: str) -> int:
-    """The step in a checkpoint's name."""
-    return int(re.search(r"-(\d+)$", path)[1])
+        Raises:
+            UserError: none is whole, or it is of another network.
+        """
+        self.saved = read_newest(self.run_dir, self._restore)
+
+    def _restore(self, path: str) -> int:
+        there = _saved_shapes(path)
+        present = {key.split("/")[0] for key in there}
+        parts = {name: part for name, part in self.parts.items() if name in present or name not in OPTIONAL}
+        here = {key: tuple(variable.shape) for key, variable in _by_key(parts)}
+        _check_same(path, {key: shape for key, shape in there.items() if key.split("/")[0] in parts}, here)
+        if anew := [name for name in self.parts if name in UNPUBLISHED - present]:
+            logging.warning("%s has no %s: these start anew", path, ", ".join(anew))
+        tf.train.Checkpoint(**parts).read(path).expect_partial()  # older versions saved a count besides
+        if "position" in self.parts and "position" not in present:
+            self.parts["position"].assign(self.step)
+        return checkpoint_step(path)
 
 
 def variables_by_path(part: keras.Model | keras.optimizers.Optimizer) -> dict[str, tf.Variable]:
@@ -112,48 +130,54 @@ def restore_generator(generator: keras.Model, run_dir: Path, part: str = AVERAGE
     return step
 
 
-def saved_generator(
-    run_dir: Path, shapes: Mapping[str, tuple[int, ...]], part: str = AVERAGE
-) -> tuple[int, dict[str, np.ndarray]]:
-    """The step of a run's newest checkpoint and a generator in it: each variable's value by its path.
+def saved_generator(run_dir: Path, shapes: Shapes, part: str = AVERAGE) -> tuple[int, dict[str, np.ndarray]]:
+    """The step of a run's newest whole checkpoint and a generator in it: each variable's value by its path.
 
     Args:
         shapes: of the variables that there must be.
         part: `average`, or `generator` for the live weights.
 
     Raises:
-        UserError: there is no checkpoint, or a damaged one, or one of another network.
+        UserError: there is no checkpoint, or none that is whole, or one of another network.
     """
-    path = latest(run_dir)
-    if path is None:
-        raise UserError(f"{run_dir}: has no checkpoint yet; let python -m stackgan_tf.train save one")
-    with _told_of(path):
+
+    def read(path: str) -> tuple[int, dict[str, np.ndarray]]:
+        there = {key: shape for key, shape in _saved_shapes(path).items() if key.startswith(f"{part}/")}
+        wanted = dict(_by_key({part: shapes}))
+        _check_same(path, there, wanted)
         reader = tf.train.load_checkpoint(path)
-        saved = (
-            re.fullmatch(rf"{part}/(.+)/\.ATTRIBUTES/VARIABLE_VALUE", name)
-            for name in reader.get_variable_to_shape_map()
-        )
-        # TensorFlow writes a slash within a name as ".S"
-        values = {found[1].replace(".S", "/"): reader.get_tensor(found[0]) for found in saved if found}
-    if {name: value.shape for name, value in values.items()} != shapes:
-        raise _of_another_network(path)
-    return checkpoint_step(path), values
+        return checkpoint_step(path), {name: reader.get_tensor(key) for name, key in zip(shapes, wanted, strict=True)}
+
+    return read_newest(run_dir, read)
 
 
-def _of_another_network(path: str) -> UserError:
-    return UserError(f"{path}: is the checkpoint of another network than config.yaml describes")
+def _by_key(tree: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of parts under the names that TensorFlow gives them in a file."""
+    if not isinstance(tree, (Mapping, list)):
+        yield key + VALUE, tree
+        return
+    for name, branch in tree.items() if isinstance(tree, Mapping) else enumerate(tree):
+        escaped = str(name).replace(".", "..").replace("/", ".S")
+        yield from _by_key(branch, f"{key}/{escaped}" if key else escaped)
 
 
-@contextmanager
-def _told_of(path: str) -> Iterator[None]:
-    """Turns whatever reading a checkpoint leads to into a user's error."""
-    try:
-        yield
-    except (tf.errors.OpError, ValueError, IndexError, RuntimeError, AssertionError) as error:
-        if isinstance(error, AssertionError) or "incompatible tensor" in str(error):
-            raise _of_another_network(path) from None
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{path}: the checkpoint is damaged ({reason}); move its files away and write the name of an older one "
-            f"into {Path(path).parent / 'checkpoint'}"
-        ) from None
+def _saved_shapes(path: str) -> dict[str, tuple[int, ...]]:
+    """The shape of every variable in a checkpoint by its key."""
+    shapes = tf.train.load_checkpoint(path).get_variable_to_shape_map()
+    return {key: tuple(shape) for key, shape in sorted(shapes.items()) if key.endswith(VALUE)}
+
+
+def _check_same(path: str, there: Shapes, here: Shapes) -> None:
+    """Whether a checkpoint has just the variables that are wanted.
+
+    Raises:
+        UserError: it has not; names the first that differs.
+    """
+    for key in (*here, *there):
+        if there.get(key) != here.get(key):
+            name = key.removesuffix(VALUE).replace(".S", "/").replace("..", ".")
+            told = [f"{list(shapes[key])}" if key in shapes else "missing" for shapes in (there, here)]
+            raise UserError(
+                f"{path}: is the checkpoint of another network than config.yaml describes: "
+                f"{name} is {told[0]} there, {told[1]} here"
+            )

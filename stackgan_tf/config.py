@@ -109,15 +109,18 @@ class TrainConfig:
     """How long, how fast, and what is left behind."""
 
     steps: int = 100_000
-    batch_size: int = 24  # over all replicas
-    precision: str = "float32"
+    batch_size: int = 24  # of an update, over all replicas
+    accumulate: int = 1  # parts that a replica's share of the batch is computed in, one after the other, to save memory
+    precision: str = "float32"  # auto: the fastest of this machine, decided when the run begins
+    on_nan: str = "stop"  # where numbers are not finite; rollback goes on behind the batch, from the last checkpoint
     seed: int = 0
     ema_decay: float = 0.999
     stage1_run_dir: str = ""  # v1 Stage-II: the finished Stage-I run it starts from
     log_every_steps: int = 10
     sample_every_steps: int = 500
     checkpoint_every_steps: int = 1000
-    keep_checkpoints: int = 3
+    keep_checkpoints: int = 3  # the newest so many
+    keep_every_hours: float = 0.0  # of the older ones, one every so many hours stays for ever; 0: none
 
 
 @dataclass(frozen=True)

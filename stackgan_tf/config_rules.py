@@ -13,7 +13,8 @@ CHOICES = {
     "loss.adversarial": ("logistic", "hinge", "least_squares"),
     "loss.kl_reduction": ("mean", "sum"),
     "optimizer.decay": ("none", "linear", "cosine"),
-    "train.precision": ("float32", "mixed_bfloat16", "mixed_float16"),
+    "train.precision": ("float32", "mixed_bfloat16", "mixed_float16", "auto"),
+    "train.on_nan": ("stop", "rollback"),
 }
 AT_LEAST_ONE = (
     "data.captions_per_image",
@@ -23,6 +24,7 @@ AT_LEAST_ONE = (
     "model.condition_size",
     "loss.r1_every_steps",
     "train.batch_size",
+    "train.accumulate",
     "train.steps",
     "train.log_every_steps",
     "train.sample_every_steps",
@@ -63,6 +65,7 @@ NOT_NEGATIVE = (
     "loss.matching_aware_weight",
     "optimizer.halve_every_epochs",
     "optimizer.warmup_steps",
+    "train.keep_every_hours",
 )
 
 

@@ -31,9 +31,13 @@ def replica_devices(batch_size: int = 0) -> list[str]:
 
 def synchronize_batch_norm(model: keras.Model) -> None:
     """Makes every batch norm of a model average over all replicas."""
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.synchronized = True
+    for layer in _batch_norms(model):
+        layer.synchronized = True
+
+
+def statistics(model: keras.Model) -> list[tf.Variable]:
+    """The moving means and variances of every batch norm of a model, which its forward pass changes."""
+    return [v.value for layer in _batch_norms(model) for v in (layer.moving_mean, layer.moving_variance)]
 
 
 def replica_rows(global_size: int) -> slice:
@@ -42,3 +46,7 @@ def replica_rows(global_size: int) -> slice:
     size = global_size // context.num_replicas_in_sync
     index = int(tf.get_static_value(context.replica_id_in_sync_group))
     return slice(index * size, (index + 1) * size)
+
+
+def _batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]

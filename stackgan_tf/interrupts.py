@@ -4,22 +4,54 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+_noted: list[int] = []  # every signal that a question was made of, in this process
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM as an exception: what cleans up after Ctrl-C does so after it too."""
+
+
+def raise_on_sigterm() -> None:
+    """From now on SIGTERM raises `Terminated`; a second one kills."""
+
+    def handle(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, handle)
+
 
 @contextmanager
-def catch_interrupts() -> Iterator[Callable[[], bool]]:
-    """Turns the first Ctrl-C or SIGTERM into an answer to ask for; the second acts as ever."""
+def catch_interrupts(when: Callable[[], bool] = lambda: True) -> Iterator[Callable[[], bool]]:
+    """Turns the first Ctrl-C or SIGTERM into an answer to ask for; a second Ctrl-C acts as ever, a SIGTERM kills.
+
+    Args:
+        when: whether there is something to save yet; before that a signal acts as ever.
+    """
     received: list[int] = []
     former = {}
 
-    def note(number: int, _: object) -> None:
-        received.append(number)
+    def restore() -> None:
         for name, handler in former.items():
             signal.signal(name, handler)
+
+    def note(number: int, _: object) -> None:
+        restore()
+        if not when():
+            signal.raise_signal(number)
+            return
+        received.append(number)
+        _noted.append(number)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     for name in (signal.SIGINT, signal.SIGTERM):
         former[name] = signal.signal(name, note)
     try:
         yield lambda: bool(received)
     finally:
-        for name, handler in former.items():
-            signal.signal(name, handler)
+        restore()
+
+
+def exit_code() -> int:
+    """Of a program that was interrupted and has saved: 0 after SIGTERM, a machine taken back; 130 after Ctrl-C."""
+    return 0 if _noted[-1:] == [signal.SIGTERM] else 130

@@ -18,7 +18,7 @@ from stackgan_tf.losses.least_squares import least_squares
 from stackgan_tf.losses.matching_aware import matching_aware
 from stackgan_tf.losses.r1 import r1
 from stackgan_tf.models.discriminator import Discriminator
-from stackgan_tf.structs import Batch, GeneratorOutputs, Logits, Tensor
+from stackgan_tf.structs import GeneratorOutputs, Logits, Tensor
 
 Terms = dict[str, Tensor]
 
@@ -95,7 +95,9 @@ def weighted_sum(terms: Terms, weights: dict[str, float]) -> Tensor:
     return sum(weight * terms[name] for name, weight in weights.items())
 
 
-def pairs_v2(d: Discriminator, batch: Batch, scale: int, fake: Tensor, condition: Tensor | None) -> dict[str, Logits]:
+def pairs_v2(
+    d: Discriminator, real: Tensor, mismatched: Tensor | None, fake: Tensor, condition: Tensor | None
+) -> dict[str, Logits]:
     """Logits of real, mismatched (another image, this text) and fake pairs, each its own batch for batch norm.
 
     Args:
@@ -103,14 +105,14 @@ def pairs_v2(d: Discriminator, batch: Batch, scale: int, fake: Tensor, condition
 
     Source: StackGAN++ sections 4.1 and 4.2; released code, `train_Dnet`.
     """
-    logits = {"real": d(batch.images[scale], condition, training=True)}
-    if batch.mismatched_images is not None:
-        logits["mismatched"] = d(batch.mismatched_images[scale], condition, training=True)
+    logits = {"real": d(real, condition, training=True)}
+    if mismatched is not None:
+        logits["mismatched"] = d(mismatched, condition, training=True)
     return logits | {"fake": d(fake, condition, training=True)}
 
 
 def pairs_v1(
-    d: Discriminator, batch: Batch, fake: Tensor, condition: Tensor, next_condition: Tensor, rows: int
+    d: Discriminator, real: Tensor, fake: Tensor, condition: Tensor, next_condition: Tensor, rows: int
 ) -> dict[str, Logits]:
     """Logits of real, mismatched (this image, the next text) and fake pairs; the real features serve twice.
 
@@ -121,7 +123,7 @@ def pairs_v1(
 
     Source: StackGAN section 3.3; released code, `compute_discriminator_loss`.
     """
-    features = d.encoder(batch.images[-1], training=True)
+    features = d.encoder(real, training=True)
     return {
         "real": d.judge(features, condition, training=True),
         "mismatched": d.judge(features[:rows], next_condition[:rows], training=True),

@@ -11,6 +11,7 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 from stackgan_tf.errors import UserError
+from stackgan_tf.interrupts import Terminated
 
 PACKAGE = os.path.join(os.path.dirname(__file__), "")
 
@@ -69,6 +70,9 @@ def _guarded(main: Callable[[], int]) -> int:
         return main()
     except UserError as error:
         return _refuse(str(error))
+    except Terminated:
+        sys.stderr.write("terminated; the same command goes on\n")
+        return 0
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from stackgan_tf import cards, program
+from stackgan_tf import cards, interrupts, program
 from stackgan_tf import config as configs
 from stackgan_tf.cards import Card
 from stackgan_tf.config import Config
@@ -43,16 +43,35 @@ flags.DEFINE_string("run_dir", None, "What the run leaves goes here; by default 
 flags.DEFINE_string("stage1_run_dir", None, "v1_stage2: the finished Stage-I run (train.stage1_run_dir).")
 flags.DEFINE_integer("steps", None, "Training steps in all (train.steps).")
 flags.DEFINE_integer("batch_size", None, "Images a step, over all devices (train.batch_size).")
+flags.DEFINE_integer("accumulate", None, "Parts that the batch is computed in, to save memory (train.accumulate).")
 flags.DEFINE_string("precision", None, f"{', '.join(CHOICES['train.precision'])} (train.precision).")
+flags.DEFINE_string("on_nan", None, "Where numbers are no longer finite: stop, or rollback (train.on_nan).")
 flags.DEFINE_integer("seed", None, "Of weights, noise and data order (train.seed).")
+flags.DEFINE_integer("keep_checkpoints", None, "The newest so many checkpoints stay (train.keep_checkpoints).")
+flags.DEFINE_float(
+    "keep_every_hours",
+    None,
+    "Of the older ones, one every so many hours stays for ever; 0, as it is by default: none (train.keep_every_hours).",
+)
 flags.DEFINE_enum("resume", "auto", ["auto", "never", "must"], "Go on from the newest checkpoint in the run directory.")
 flags.DEFINE_bool("dry_run", False, "Print the configuration and the parameter counts, and end.")
 
-FLAG_FIELDS = ("steps", "batch_size", "precision", "seed", "stage1_run_dir")
+FLAG_FIELDS = (
+    "steps",
+    "batch_size",
+    "accumulate",
+    "precision",
+    "on_nan",
+    "seed",
+    "stage1_run_dir",
+    "keep_checkpoints",
+    "keep_every_hours",
+)
 
 
 def main() -> int:
     """Flags in, one run out; the exit code."""
+    interrupts.raise_on_sigterm()
     card = _card()
     fields = {name: FLAGS[name].value for name in FLAG_FIELDS if FLAGS[name].value is not None}
     config = cards.build(card.values, FLAGS.set, FLAGS.preset, **fields)
@@ -61,9 +80,10 @@ def main() -> int:
             raise UserError(f"--{name}={FLAGS[name].value}: {FLAGS.config} is a card of {said}; leave the flag out")
     program.load_tensorflow()
     from stackgan_tf import text
+    from stackgan_tf.training import precision
 
     run_dir = Path(FLAGS.run_dir or f"runs/{card.name}").expanduser()
-    config, encoder = text.resolved(config, run_dir)
+    config, encoder = text.resolved(precision.resolved(config, run_dir), run_dir)
     if FLAGS.dry_run:
         return _dry_run(config)
     from stackgan_tf.data.prepare import prepare
@@ -75,7 +95,7 @@ def main() -> int:
     builder = prepare(config.data.dataset, Path(FLAGS.data_dir), source_dir, FLAGS.skip_broken)
     if not train(config, encoder, builder, run_dir, FLAGS.resume):
         sys.stderr.write(f"interrupted and saved; the same command goes on ({run_dir})\n")
-        return 130
+        return interrupts.exit_code()
     sys.stdout.write(f"{run_dir}: step {config.train.steps} is reached; pictures in {run_dir / 'samples'}\n")
     return 0
 

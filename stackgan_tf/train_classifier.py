@@ -13,7 +13,7 @@ from pathlib import Path
 
 from absl import flags, logging
 
-from stackgan_tf import program
+from stackgan_tf import interrupts, program
 from stackgan_tf.config_rules import CHOICES
 from stackgan_tf.errors import UserError
 
@@ -38,6 +38,7 @@ FIELDS = ("dataset", "weights", "steps", "batch_size", "precision", "seed")
 
 def main() -> int:
     """Flags in, a classifier out; the exit code."""
+    interrupts.raise_on_sigterm()
     if not FLAGS.dataset:
         raise UserError("--dataset is missing, as in --dataset=oxford102")
     program.check_at_least(steps=1, batch_size=2, seed=0)
@@ -67,7 +68,7 @@ def main() -> int:
     accuracy = train_classifier(config, builder, folder)
     if accuracy is None:
         sys.stderr.write(f"interrupted and saved; the same command goes on ({folder})\n")
-        return 130
+        return interrupts.exit_code()
     sys.stdout.write(f"{folder / config.name}.keras: {accuracy:.1%} of the held-out images are told right\n")
     return 0
 

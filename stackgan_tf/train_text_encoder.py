@@ -13,7 +13,7 @@ from pathlib import Path
 
 from absl import flags
 
-from stackgan_tf import program
+from stackgan_tf import interrupts, program
 from stackgan_tf.config_rules import CHOICES
 from stackgan_tf.errors import UserError
 
@@ -35,6 +35,7 @@ FIELDS = ("dataset", "encoder", "text_path", "side", "steps", "batch_size", "pre
 
 def main() -> int:
     """Flags in, an encoder out; the exit code."""
+    interrupts.raise_on_sigterm()
     if not FLAGS.dataset:
         raise UserError("--dataset is missing, as in --dataset=oxford102")
     program.check_at_least(steps=1, batch_size=2, seed=0)
@@ -55,7 +56,7 @@ def main() -> int:
     accuracy = train_text_encoder(config, builder, folder)
     if accuracy is None:
         sys.stderr.write(f"interrupted and saved; the same command goes on ({folder})\n")
-        return 130
+        return interrupts.exit_code()
     sys.stdout.write(f"{folder}: zero-shot accuracy {accuracy:.1%} on the classes of the test split\n")
     return 0
 

@@ -1,6 +1,9 @@
 """Two logical CPU devices stand for two GPUs; one strategy over them serves the whole session."""
 
 import os
+import shutil
+import subprocess
+from contextlib import contextmanager
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -77,6 +80,37 @@ def save_run(run_dir, config):
     parts = {"average": variables_by_path(average), "generator": variables_by_path(live), "step": tf.Variable(1)}
     Checkpoints(run_dir, parts, keep=1).save()
     (run_dir / "config.yaml").write_text(configs.dump(config))
+
+
+@contextmanager
+def full_disk(folder, megabytes=1):
+    """A folder on a full disk of its own, with what was in it; yields what makes room.
+
+    Skips where nothing may be mounted.
+    """
+    outside = folder.with_name(f"{folder.name}_outside")
+    shutil.copytree(folder, outside)
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder], capture_output=True
+    ).returncode:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        shutil.copytree(outside, folder, dirs_exist_ok=True)
+        fill(folder)
+        yield (folder / "filler").unlink
+        shutil.rmtree(outside)
+        shutil.copytree(folder, outside)
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)  # a failed test may hold files open
+    shutil.rmtree(folder)
+    outside.rename(folder)
+
+
+def fill(folder):
+    """Until there is no space left."""
+    with pytest.raises(OSError, match="No space left"), (folder / "filler").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
 
 
 def random_batch(config, seed=0):

@@ -164,9 +164,11 @@ class Rehearsal:
         for i, pair in enumerate(zip(state.discriminators, state.discriminator_optimizers, strict=True)):
             pairs.append((f"D{i}" if self.case.generation == "stackgan_v2" else "D", *pair))
         for network, model, optimizer in pairs:
-            for variable, moment in zip(model.trainable_variables, optimizer._momentums, strict=True):
+            for variable, moment in zip(model.trainable_variables, optimizer.adam.m.values(), strict=True):
                 name = official.published_name(variable.path, self.case.generation)
                 if self.case.name.endswith("uncond"):
                     name = name.replace("uncond_logits", "logits")
-                found[f"gradnorm_{network}/{name}"] = float(np.linalg.norm(moment.numpy())) / (1 - optimizer.beta_1)
+                found[f"gradnorm_{network}/{name}"] = float(np.linalg.norm(moment.numpy())) / (
+                    1 - optimizer.adam.beta_1
+                )
         return found

@@ -157,7 +157,7 @@ def test_v1_pairs_the_real_features_with_the_next_text(family):
     batch = random_batch(config)
     condition = np.random.default_rng(0).standard_normal((4, 5)).astype(np.float32)
     following = np.roll(condition, -1, axis=0)
-    pairs = objectives.pairs_v1(d, batch, batch.images[-1] * 0.5, condition, following, rows=3)
+    pairs = objectives.pairs_v1(d, batch.images[-1], batch.images[-1] * 0.5, condition, following, rows=3)
     features = d.encoder(batch.images[-1], training=True)
     expected = d.judge(features[:3], condition[1:], training=True)
     np.testing.assert_allclose(pairs["mismatched"].conditional, expected.conditional, atol=1e-5)

@@ -15,6 +15,7 @@ import yaml
 from PIL import Image
 
 from stackgan_tf.generation import load_generator
+from tests.conftest import fill, full_disk
 
 CARD = """
 data: {dataset: shapes, text_size: 16, random_crop: false, random_flip: false}
@@ -78,7 +79,6 @@ def test_a_run_goes_on_as_if_it_had_never_stopped(folder, shapes_data_dir):
     checkpoints = folder / "again/checkpoints"
     for path in checkpoints.glob("ckpt-4.*"):
         path.unlink()
-    (checkpoints / "checkpoint").write_text('model_checkpoint_path: "ckpt-2"\nall_model_checkpoint_paths: "ckpt-2"\n')
     flags = ["--config=card.yaml", f"--data_dir={shapes_data_dir}", "--run_dir=again", "--resume=must"]
     result = run("train", *flags, cwd=folder)
     assert result.returncode == 0, result.stderr
@@ -89,20 +89,70 @@ def test_a_run_goes_on_as_if_it_had_never_stopped(folder, shapes_data_dir):
     assert [line["step"] for line in lines if "g/loss" in line] == [1, 2, 3, 4]
 
 
-def test_interrupted_it_saves_and_goes_on(folder, shapes_data_dir):
-    flags = ["--config=card.yaml", f"--data_dir={shapes_data_dir}", "--run_dir=interrupted", "--steps=100000"]
-    command = [sys.executable, "-m", "stackgan_tf.train", *flags, "--set", "train.checkpoint_every_steps=100000"]
+def started(folder, shapes_data_dir, run_dir, ready, *flags):
+    """A training that would take long, as soon as `ready`, a file of it, says something."""
+    common = ["--config=card.yaml", f"--data_dir={shapes_data_dir}", f"--run_dir={run_dir}", "--steps=100000"]
+    command = [sys.executable, "-m", "stackgan_tf.train", *common, *flags]
     process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
-    metrics = folder / "interrupted/metrics.jsonl"
     deadline = time.time() + 120
-    while not (metrics.exists() and metrics.read_text()) and time.time() < deadline:
-        time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+    while not ((folder / ready).exists() and (folder / ready).read_text()) and time.time() < deadline:
+        time.sleep(0.1)
+    return process
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_interrupted_it_saves_and_goes_on(folder, shapes_data_dir, number, code):
+    run_dir = f"interrupted_{code}"
+    metrics = folder / run_dir / "metrics.jsonl"
+    flags = ["--set", "train.checkpoint_every_steps=100000"]
+    process = started(folder, shapes_data_dir, run_dir, metrics, *flags)
+    process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130 and "interrupted and saved" in stderr and "Traceback" not in stderr
-    (saved,) = (folder / "interrupted/checkpoints").glob("*.index")
+    assert process.returncode == code and "interrupted and saved" in stderr and "Traceback" not in stderr
+    (saved,) = (folder / run_dir / "checkpoints").glob("*.index")
     last = json.loads(metrics.read_text().splitlines()[-1])["step"]
     assert saved.name == f"ckpt-{last}.index"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_before_the_first_step_a_signal_ends_it_at_once(folder, shapes_data_dir, number, code):
+    """While the data are read and the step is traced: nothing is there to save."""
+    run_dir = f"early_{code}"
+    process = started(folder, shapes_data_dir, run_dir, f"{run_dir}/environment.json")
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == code and "Traceback" not in stderr, stderr
+    assert {130: "interrupted\n", 0: "terminated; the same command goes on\n"}[code] in stderr
+    assert not (folder / run_dir / "checkpoints").exists()
+
+
+@pytest.mark.slow
+def test_on_a_full_disk_the_end_is_no_success(folder, shapes_data_dir):
+    """Full after the save of step 4; SIGTERM then cannot be followed, and with room the same command goes on."""
+    shutil.copytree(folder / "run", folder / "small/run")
+    flags = ["--set", "train.checkpoint_every_steps=1000"]
+    with full_disk(folder / "small", megabytes=20) as free:
+        free()
+        process = started(folder, shapes_data_dir, "small/run", "small/run/environment.json", *flags)
+        while len((folder / "small/run/metrics.jsonl").read_text().splitlines()) < 8:
+            time.sleep(0.1)
+        fill(folder / "small")
+        before = contents(folder / "small/run/checkpoints")
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=60)
+        last = stderr.splitlines()[-1]
+        assert process.returncode == 2 and "Traceback" not in stderr, stderr
+        assert (
+            last.startswith("error: small/run/checkpoints: step ")
+            and "last good one is small/run/checkpoints/ckpt-4" in last
+        )
+        assert contents(folder / "small/run/checkpoints") == before
+        free()
+        command = ["--config=card.yaml", f"--data_dir={shapes_data_dir}", "--run_dir=small/run", "--steps=6"]
+        again = run("train", *command, "--resume=must", cwd=folder)
+        assert again.returncode == 0, again.stderr
+        assert (folder / "small/run/checkpoints/ckpt-6.index").exists()
 
 
 def test_sample_draws_what_is_asked(folder):
@@ -185,6 +235,8 @@ REFUSED_BY_WHAT_IS_THERE = [
     (["--run_dir=fresh", "--resume=must"], "finds no checkpoint"),
     (["--run_dir=card.yaml"], "is a file; name a folder"),
     (["--run_dir=card.yaml/x"], "card.yaml is a file; name a folder"),
+    (["--keep_checkpoints=0"], "train.keep_checkpoints=0: must be at least 1"),
+    (["--keep_every_hours=-1"], "train.keep_every_hours=-1.0: must be at least 0"),
     (["--steps=2"], "--steps=2: the run is at step 4 already"),
     (["--run_dir=."], "holds other files"),
     (["--run_dir=fresh", "--source_dir=nowhere"], "nowhere: no such folder"),
@@ -226,14 +278,28 @@ def test_sample_refuses(folder, flags, message):
     assert contents(folder) == before
 
 
-def test_a_damaged_checkpoint_is_named(folder, shapes_data_dir):
+def test_a_damaged_checkpoint_is_passed_over(folder, shapes_data_dir):
     shutil.copytree(folder / "run", folder / "damaged")
     victim = folder / "damaged/checkpoints/ckpt-4.data-00000-of-00001"
     victim.write_bytes(victim.read_bytes()[:1000])
+    told = "damaged: damaged/checkpoints/ckpt-4 ("
+    before = contents(folder / "damaged")
+    drawn = run("sample", "--run_dir=damaged", "--text=a box", cwd=folder)
+    assert drawn.returncode == 0 and drawn.stderr.count(told) == 1 and contents(folder / "damaged") == before
+    flags = ["--config=card.yaml", f"--data_dir={shapes_data_dir}", "--run_dir=damaged"]
+    trained = run("train", *flags, cwd=folder)
+    assert trained.returncode == 0 and trained.stderr.count(told) == 1, trained.stderr
+    once, twice = (tf.train.load_checkpoint(str(folder / name / "checkpoints/ckpt-4")) for name in ("run", "damaged"))
+    for name in once.get_variable_to_shape_map():
+        np.testing.assert_array_equal(once.get_tensor(name), twice.get_tensor(name), name)
+
+
+def test_with_no_whole_checkpoint_nothing_is_touched(folder, shapes_data_dir):
+    shutil.copytree(folder / "run", folder / "hopeless")
+    for victim in (folder / "hopeless/checkpoints").glob("*.index"):
+        victim.write_bytes(b"")
     before = contents(folder)
-    flags = ["--config=card.yaml", f"--data_dir={shapes_data_dir}", "--run_dir=damaged", "--steps=6"]
-    assert "ckpt-4: the checkpoint is damaged" in refused(run("train", *flags, cwd=folder))
-    assert "ckpt-4: the checkpoint is damaged" in refused(
-        run("sample", "--run_dir=damaged", "--text=a box", cwd=folder)
-    )
+    flags = ["--config=card.yaml", f"--data_dir={shapes_data_dir}", "--run_dir=hopeless", "--keep_every_hours=0.5"]
+    for command in (["train", *flags], ["sample", "--run_dir=hopeless", "--text=a box"]):
+        assert "hopeless/checkpoints: no checkpoint is whole: " in refused(run(*command, cwd=folder))
     assert contents(folder) == before

@@ -93,22 +93,19 @@ class BatchPlan:
         return tuple(tf.ensure_shape(value, shape) for value, shape in zip(fetched, shapes, strict=True))
 
 
-def training_batches(
-    records: Records, config: Config, embeddings: Embeddings | None, start_step: int
-) -> tf.data.Dataset:
-    """Endless global batches from number `start_step` on, as `Batch`."""
-    plan = BatchPlan(records, config, embeddings)
+def training_batches(plan: BatchPlan, start: int) -> tf.data.Dataset:
+    """Endless global batches from number `start` on, as `Batch`."""
 
     def assemble(text: tf.Tensor, labels: tf.Tensor, *images: tf.Tensor) -> Batch:
         shown = tuple(scale[:, 0] for scale in images)
-        if embeddings is None:
+        if plan.embeddings is None:
             return Batch(shown)
         if plan.other:
             return Batch(shown, text, tuple(scale[:, 1] for scale in images))
         return Batch(shown, text, None, tf.roll(text, -1, axis=0), next_pair_weight(labels))
 
     return (
-        tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
+        tf.data.Dataset.range(start, np.iinfo(np.int64).max)
         .map(plan.fetch_tensors, num_parallel_calls=os.cpu_count())
         .map(assemble, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(2)

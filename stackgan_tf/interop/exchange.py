@@ -70,7 +70,8 @@ def import_run(
     if judges:
         found = [_values(d, judges[d.size].state, judges[d.size].file) for d in nets.discriminators]
         parts["discriminators"] = [_variables(values) for values in found]
-    _write(run_dir, config, parts | {"step": tf.Variable(config.train.steps, dtype=tf.int64)})
+    done = {name: tf.Variable(config.train.steps, dtype=tf.int64) for name in ("step", "position")}
+    _write(run_dir, config, parts | done)
     return config
 
 
@@ -156,7 +157,7 @@ def _write(run_dir: Path, config: Config, parts: dict) -> None:
         with whole(run_dir) as made:
             made.mkdir()
             (made / "config.yaml").write_text(configs.dump(config), encoding="utf-8")
-            checkpoint.Checkpoints(made, parts, keep=1).save()
+            checkpoint.Checkpoints(made, parts, keep=1).write(int(parts["step"]))
     except (OSError, tf.errors.OpError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"--run_dir={run_dir}: cannot be written ({reason})") from None

@@ -1,19 +1,22 @@
 """What happens around the steps: the bar, the logs, the pictures. None of it changes the training."""
 
 import json
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from tqdm import tqdm
 
 from stackgan_tf import grids
 from stackgan_tf.config import Config
 from stackgan_tf.data.embeddings import CAPTIONS
-from stackgan_tf.files import write_whole
+from stackgan_tf.files import whole, write_whole
 from stackgan_tf.generation import TextToImage
+from stackgan_tf.training.events import Events
 
 
 class Callback:
@@ -27,6 +30,33 @@ class Callback:
 
     def on_end(self) -> None:
         """Once, however the loop ends."""
+
+
+class Callbacks(Callback):
+    """Several as one. One that cannot write, as on a full disk, is told of once and does not end the training."""
+
+    def __init__(self, callbacks: Sequence[Callback]) -> None:
+        self.callbacks = callbacks
+        self.told: set[Callback] = set()
+
+    def on_log(self, step: int, metrics: dict[str, float]) -> None:
+        self._each(lambda callback: callback.on_log(step, metrics))
+
+    def on_sample(self, step: int) -> None:
+        self._each(lambda callback: callback.on_sample(step))
+
+    def on_end(self) -> None:
+        self._each(lambda callback: callback.on_end())
+
+    def _each(self, call: Callable[[Callback], None]) -> None:
+        for callback in self.callbacks:
+            try:
+                call(callback)
+            except OSError as error:
+                if callback not in self.told:
+                    self.told.add(callback)
+                    name = type(callback).__name__
+                    logging.warning("%s: cannot write (%s); training goes on, and it is tried again", name, error)
 
 
 class ProgressBar(Callback):
@@ -57,24 +87,33 @@ class MetricsFile(Callback):
         self.append({"step": step, "time": round(time.time(), 3)} | {k: float(f"{v:.6g}") for k, v in metrics.items()})
 
     def append(self, line: dict) -> None:
-        """Adds one line."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        """Adds one line, or none of it.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        end = self.path.stat().st_size if self.path.exists() else 0
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError:
+            os.truncate(self.path, end)
+            raise
 
 
 class TensorBoard(Callback):
     """The metrics as scalars."""
 
     def __init__(self, run_dir: Path) -> None:
-        self.writer = tf.summary.create_file_writer(str(run_dir / "tensorboard"))
+        self.events = Events(run_dir)
 
     def on_log(self, step: int, metrics: dict[str, float]) -> None:
-        with self.writer.as_default(step):
+        with self.events.at(step):
             for name, value in metrics.items():
                 tf.summary.scalar(name, value)
 
     def on_end(self) -> None:
-        self.writer.close()
+        self.events.close()
 
 
 class Samples(Callback):
@@ -94,16 +133,17 @@ class Samples(Callback):
             write_whole(run_dir / CAPTIONS, "".join(f"{' '.join(c.split())}\n" for c in captions))
         self.artist, self.captions = artist, captions
         self.asked = len(captions) if embeddings is None else embeddings
-        self.writer = tf.summary.create_file_writer(str(run_dir / "tensorboard"))
+        self.events = Events(run_dir)
 
     def on_sample(self, step: int) -> None:
         grid = grids.caption_grid(self.artist(self.asked), self.captions)
-        grid.save(self.folder / f"step_{step:07d}.png")
-        with self.writer.as_default(step):
+        with whole(self.folder / f"step_{step:07d}.png") as made:
+            grid.save(made)
+        with self.events.at(step):
             tf.summary.image("samples", np.asarray(grid)[None])
 
     def on_end(self) -> None:
-        self.writer.close()
+        self.events.close()
 
 
 def _step_of(line: str) -> float:

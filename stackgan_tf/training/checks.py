@@ -2,21 +2,25 @@
 
 from pathlib import Path
 
+import keras
+
 from stackgan_tf import checkpoint
 from stackgan_tf import config as configs
 from stackgan_tf.config import Config
 from stackgan_tf.data.prepare import builder_class
 from stackgan_tf.distribution import replica_devices
 from stackgan_tf.errors import UserError
-from stackgan_tf.generation import run_config
+from stackgan_tf.generation import load_generator, run_config
 
-# What may change when a run goes on: how long it goes and what it writes.
+# What may change when a run goes on: how long it goes, what it writes, and what it does where numbers go wrong.
 RESUMABLE = (
     "train.steps",
+    "train.on_nan",
     "train.log_every_steps",
     "train.sample_every_steps",
     "train.checkpoint_every_steps",
     "train.keep_checkpoints",
+    "train.keep_every_hours",
 )
 
 
@@ -24,15 +28,22 @@ def check(config: Config, run_dir: Path, resume: str) -> None:
     """Whether a run can start, as far as it can be told without its data.
 
     Raises:
-        UserError: as `builder_class`, `replica_devices`, `check_run_dir` and, for Stage-II, `check_stage1`; or v1 with
-            a replica that has no pair of neighbours (TensorFlow's convolution of an empty batch fails).
+        UserError: as `builder_class`, `replica_devices`, `check_run_dir` and, for Stage-II, `check_stage1`; or the
+            parts do not divide a replica's share of the batch; or v1 with a part that has no pair of neighbours
+            (TensorFlow's convolution of an empty batch fails).
     """
     builder_class(config.data.dataset)
-    replicas = len(replica_devices(config.train.batch_size))
-    if config.model.family != "v2" and config.train.batch_size < 2 * replicas:
+    train, replicas = config.train, len(replica_devices(config.train.batch_size))
+    share = train.batch_size // replicas
+    if share % train.accumulate:
         raise UserError(
-            f"train.batch_size={config.train.batch_size}: v1 pairs neighbours, so that each of {replicas} replicas "
-            f"needs two images; use at least {2 * replicas}"
+            f"train.accumulate={train.accumulate}: does not divide the {share} images that a replica has of the batch"
+        )
+    if config.model.family != "v2" and share // train.accumulate < 2:
+        least = 2 * replicas * train.accumulate
+        raise UserError(
+            f"train.batch_size={train.batch_size}: v1 pairs neighbours, so that each of {replicas} replicas "
+            f"needs two images in each of {train.accumulate} parts; use at least {least}"
         )
     going_on = check_run_dir(run_dir, config, resume)
     if config.model.family == "v1_stage2" and not going_on:
@@ -114,10 +125,24 @@ def check_stage1(config: Config) -> Path:
     path = checkpoint.latest(run_dir)
     if path is None:
         raise UserError(f"--stage1_run_dir={run_dir}: has no checkpoint yet; train it first")
-    step = checkpoint.checkpoint_step(path)
+    _check_finished(run_dir, stage1, checkpoint.checkpoint_step(path))
+    return run_dir
+
+
+def stage1_generator(config: Config) -> keras.Model:
+    """The averaged generator of the Stage-I that Stage-II starts from.
+
+    Raises:
+        UserError: as `check_stage1`; or the checkpoint of its end is damaged.
+    """
+    artist = load_generator(check_stage1(config))
+    _check_finished(Path(config.train.stage1_run_dir).expanduser(), artist.config, artist.step)
+    return artist.generator
+
+
+def _check_finished(run_dir: Path, stage1: Config, step: int) -> None:
     if step < stage1.train.steps:
         raise UserError(
             f"--stage1_run_dir={run_dir}: is at step {step} of {stage1.train.steps}; finish it first, "
             f"or declare it finished by training it with --steps={step}"
         )
-    return run_dir

@@ -9,7 +9,7 @@ from stackgan_tf.checkpoint import Checkpoints
 from stackgan_tf.config import TrainConfig
 from stackgan_tf.interrupts import catch_interrupts
 from stackgan_tf.structs import Batch
-from stackgan_tf.training.callbacks import Callback
+from stackgan_tf.training.callbacks import Callback, Callbacks
 from stackgan_tf.training.state import TrainState
 from stackgan_tf.training.step import Metrics
 
@@ -21,34 +21,44 @@ def run_loop(
     config: TrainConfig,
     checkpoints: Checkpoints,
     callbacks: Sequence[Callback],
+    check: Callable[[Sequence[Metrics]], None] = lambda rows: None,
 ) -> bool:
     """Trains from the state's step to `config.steps`; saves at the end, and when interrupted.
 
+    An interrupt waits for the step, what the callbacks do after it, and a save; before the first step is done it ends
+    the run at once: there is nothing to save, and tracing a step takes as long as many steps do.
+
+    Args:
+        check: looks at the metrics since the last log before anything is logged or saved, and may raise.
+
     Returns:
         Whether the end was reached; False after an interrupt (Ctrl-C or SIGTERM).
+
+    Raises:
+        UserError: the state cannot be saved at the end. While there is more to come this is a warning.
     """
-    step = int(state.step.numpy())
+    step = start = int(state.step.numpy())
+    everyone = Callbacks(callbacks)
     window = MetricsWindow(config.batch_size)
     try:
-        with catch_interrupts() as interrupted:
+        with catch_interrupts(when=lambda: step > start) as interrupted:
             while step < config.steps and not interrupted():
                 window.add(train_step(next(batches)))
                 step += 1
                 if step % config.log_every_steps == 0 or step == config.steps:
-                    metrics = window.means()
-                    for callback in callbacks:
-                        callback.on_log(step, metrics)
+                    check(window.rows)
+                    everyone.on_log(step, window.means())
                 if step % config.sample_every_steps == 0 or step == config.steps:
-                    for callback in callbacks:
-                        callback.on_sample(step)
+                    everyone.on_sample(step)
                     window.restart_clock()
-                if step % config.checkpoint_every_steps == 0 or step == config.steps:
+                if step % config.checkpoint_every_steps == 0 and step < config.steps:
+                    check(window.rows)
                     checkpoints.save()
                     window.restart_clock()
-            checkpoints.save()
+            check(window.rows)
+            checkpoints.save(last=True)
     finally:
-        for callback in callbacks:
-            callback.on_end()
+        everyone.on_end()
     return step >= config.steps
 
 

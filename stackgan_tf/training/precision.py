@@ -1,47 +1,50 @@
-"""Optimizers of each precision."""
+"""Which precision a machine computes fastest in."""
 
-from collections.abc import Sequence
+import dataclasses
+from pathlib import Path
 
-import keras
 import tensorflow as tf
+from absl import logging
 
-from stackgan_tf.config import OptimizerConfig
-from stackgan_tf.training.adam import Adam
+from stackgan_tf.config import Config
+from stackgan_tf.generation import run_config
+
+CPU_FLAGS = {"amx_bf16", "avx512_bf16"}  # of Linux, for processors that multiply bfloat16
 
 
-def make_optimizer(
-    config: OptimizerConfig, learning_rate: float, precision: str, steps_per_epoch: int
-) -> keras.optimizers.Optimizer:
-    """Adam; the rate is halved every `halve_every_epochs`; float16 scales its losses dynamically.
+def resolved(config: Config, run_dir: Path) -> Config:
+    """The configuration with `auto` decided: as its run began, or else as is fastest here; says so."""
+    if config.train.precision != "auto":
+        return config
+    if (run_dir / "config.yaml").is_file():
+        precision, why = run_config(run_dir).train.precision, f"{run_dir} began so"
+    else:
+        precision, why = fastest()
+    logging.info("--precision=auto: %s, because %s", precision, why)
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, precision=precision))
 
-    Source: StackGAN section 4.1 and StackGAN++ section 5.1; released code of both, epsilon 1e-8.
+
+def fastest() -> tuple[str, str]:
+    """The precision for this machine, and the reason.
+
+    bfloat16 on processors and GPUs that multiply it (from compute capability 8.0, Ampere, on), float16 on GPUs of 7.x
+    (Volta, Turing), else float32: on GPUs before these half precision is no faster.
     """
-    rate: float | keras.optimizers.schedules.LearningRateSchedule = learning_rate
-    if config.halve_every_epochs:
-        steps = config.halve_every_epochs * steps_per_epoch
-        rate = keras.optimizers.schedules.ExponentialDecay(rate, steps, 0.5, staircase=True)
-    adam = Adam(rate, config.beta_1, config.beta_2, epsilon=1e-8, name="adam")
-    return keras.optimizers.LossScaleOptimizer(adam, name="loss_scale") if precision == "mixed_float16" else adam
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        known = sorted(CPU_FLAGS & _cpu_flags())
+        if known:
+            return "mixed_bfloat16", f"the processor has {known[0]}"
+        return "float32", "the processor multiplies no half precision"
+    told = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    major, minor = min(details.get("compute_capability", (0, 0)) for details in told)
+    precision = "mixed_bfloat16" if major >= 8 else "mixed_float16" if major == 7 else "float32"
+    return precision, f"the GPU has compute capability {major}.{minor}"
 
 
-def minimize(
-    optimizer: keras.optimizers.Optimizer,
-    loss: tf.Tensor,
-    tape: tf.GradientTape,
-    variables: Sequence[keras.Variable],
-) -> None:
-    """One update from this replica's share of the loss, summed over the replicas. Only inside `strategy.run`.
-
-    Call with the tape still recording. Keras' loss scaling looks for infinities on the first replica only and
-    then sums over the replicas: so with float16 the sum is taken first, and each replica gives its equal part.
-    """
-    scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    if scaled:
-        loss = optimizer.scale_loss(loss)
-    with tape.stop_recording():
-        gradients = tape.gradient(loss, [v.value for v in variables])
-        if scaled:
-            context = tf.distribute.get_replica_context()
-            summed = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-            gradients = [g / context.num_replicas_in_sync for g in summed]
-        optimizer.apply(gradients, variables)
+def _cpu_flags() -> set[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return set()  # not Linux
+    return set(next((line for line in lines if line.startswith("flags")), "").split())

@@ -18,21 +18,23 @@ from stackgan_tf.checkpoint import FOLDER as CHECKPOINTS
 from stackgan_tf.checkpoint import Checkpoints
 from stackgan_tf.config import Config
 from stackgan_tf.data.embeddings import Embeddings, told_embeddings
-from stackgan_tf.data.pipeline import training_batches
+from stackgan_tf.data.pipeline import BatchPlan, training_batches
 from stackgan_tf.data.records import Records
 from stackgan_tf.distribution import make_strategy
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation.shape_attributes import held_out_accuracy, table
 from stackgan_tf.files import whole, write_whole
-from stackgan_tf.generation import TextToImage, load_generator
-from stackgan_tf.training.callbacks import MetricsFile, ProgressBar, Samples, TensorBoard
-from stackgan_tf.training.checks import check_run_dir, check_stage1
+from stackgan_tf.generation import TextToImage
+from stackgan_tf.training.callbacks import Callback, MetricsFile, ProgressBar, Samples, TensorBoard
+from stackgan_tf.training.checks import check_run_dir, stage1_generator
+from stackgan_tf.training.divergence import Diverged, Guard
 from stackgan_tf.training.ema import copy_weights
 from stackgan_tf.training.loop import run_loop
 from stackgan_tf.training.state import TrainState
 from stackgan_tf.training.step import TrainStep
 
 SAMPLE_COUNT = 12
+METRICS = "metrics.jsonl"
 
 
 def train(
@@ -47,7 +49,7 @@ def train(
         Whether the run reached its end; False when it was interrupted (it is saved then).
 
     Raises:
-        UserError: as `check`, or fewer images than one batch.
+        UserError: as `check`, or fewer images than one batch, or as `Guard.recover`.
     """
     going_on = check_run_dir(run_dir, config, resume)
     strategy = make_strategy(config.train.batch_size)
@@ -60,14 +62,14 @@ def train(
     if encoder:
         embeddings, test = Embeddings(records, encoder), Records(builder, "test")
     state = TrainState(config, strategy, steps_per_epoch=len(records) // config.train.batch_size)
-    checkpoints = Checkpoints(run_dir, state.parts(), config.train.keep_checkpoints)
+    keep = config.train.keep_checkpoints, config.train.keep_every_hours
+    checkpoints = Checkpoints(run_dir, state.parts(), *keep)
     if going_on:
         checkpoints.restore()
     elif config.model.family == "v1_stage2":
-        stage1 = load_generator(check_stage1(config)).generator
+        stage1 = stage1_generator(config)
         copy_weights(state.generator.stage1, stage1)
         copy_weights(state.average.stage1, stage1)
-    start_step = int(state.step.numpy())
 
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -78,21 +80,33 @@ def train(
         _carry(encoder.weights, run_dir / text.FOLDER)
     write_whole(run_dir / "environment.json", json.dumps(environment(strategy), indent=2) + "\n")
     artist = TextToImage(config, state.average, encoder)
-    captions, told = [""] * SAMPLE_COUNT, None
-    if encoder:
-        shown, captions = test.told(SAMPLE_COUNT)
-        told = told_embeddings(encoder, shown, captions)
-    metrics_file = MetricsFile(run_dir / "metrics.jsonl", start_step)
-    samples = Samples(run_dir, artist, captions, told)
-    callbacks = [ProgressBar(start_step, config), metrics_file, TensorBoard(run_dir), samples]
-    batches = strategy.experimental_distribute_dataset(training_batches(records, config, embeddings, start_step))
+    plan = BatchPlan(records, config, embeddings)
+    guard = Guard(state, config, run_dir, plan, checkpoints)
     step = TrainStep(state, strategy, config)
-    finished = run_loop(state, step, iter(batches), config.train, checkpoints, callbacks)
+    finished = None
+    while finished is None:
+        batches = strategy.experimental_distribute_dataset(training_batches(plan, int(state.position.numpy())))
+        callbacks = _callbacks(run_dir, config, artist, test, int(state.step.numpy()))
+        try:
+            finished = run_loop(state, step, iter(batches), config.train, checkpoints, callbacks, guard.check)
+        except Diverged as diverged:
+            guard.recover(diverged)
     if finished and config.data.dataset == "shapes" and test:
         scores = held_out_accuracy(artist, test)
-        metrics_file.append({"step": config.train.steps, "held_out_accuracy": scores})
+        MetricsFile(run_dir / METRICS, config.train.steps).append(
+            {"step": config.train.steps, "held_out_accuracy": scores}
+        )
         sys.stdout.write(table(scores))
     return finished
+
+
+def _callbacks(run_dir: Path, config: Config, artist: TextToImage, test: Records | None, step: int) -> list[Callback]:
+    captions, told = [""] * SAMPLE_COUNT, None
+    if test:
+        shown, captions = test.told(SAMPLE_COUNT)
+        told = told_embeddings(artist.encoder, shown, captions)
+    samples = Samples(run_dir, artist, captions, told)
+    return [ProgressBar(step, config), MetricsFile(run_dir / METRICS, step), TensorBoard(run_dir), samples]
 
 
 def _carry(weights: Path, folder: Path) -> None:

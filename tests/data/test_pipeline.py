@@ -26,7 +26,7 @@ def records(shapes_data_dir):
 
 def batches(records, config, start=0, count=3):
     embeddings = Embeddings(records, text.load(config.data)) if config.model.conditional else None
-    return list(training_batches(records, config, embeddings, start).take(count))
+    return list(training_batches(BatchPlan(records, config, embeddings), start).take(count))
 
 
 def flat(batch):

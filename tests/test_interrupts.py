@@ -1,0 +1,54 @@
+"""Signals: the first is a question where there is something to save, and the exit code tells which it was."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from stackgan_tf import interrupts
+from stackgan_tf.interrupts import Terminated, catch_interrupts
+
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 0}
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    """Both as they were, afterwards too."""
+    former = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in former.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number, code", SIGNALS.items())
+def test_the_first_is_a_question(number, code):
+    interrupts.raise_on_sigterm()
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    with catch_interrupts() as interrupted:
+        assert not interrupted()
+        os.kill(os.getpid(), number)
+        assert interrupted()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "the next one kills"
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert interrupts.exit_code() == code
+    assert {number: signal.getsignal(number) for number in SIGNALS} == handlers
+
+
+@pytest.mark.parametrize("number, error", [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_before_there_is_something_to_save_it_ends_at_once(number, error):
+    interrupts.raise_on_sigterm()
+    with pytest.raises(KeyboardInterrupt) as raised, catch_interrupts(when=lambda: False):
+        os.kill(os.getpid(), number)
+        pytest.fail("it went on")
+    assert raised.type is error
+
+
+@pytest.mark.parametrize("code, expected", [("raise Terminated", 0), ("raise KeyboardInterrupt", 130)])
+def test_what_a_program_ends_with(code, expected):
+    program = f"from stackgan_tf.interrupts import Terminated\ndef main(): {code}\n"
+    program += "from stackgan_tf import program; program.run(main)"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.returncode == expected and len(result.stderr.splitlines()) == 1, result.stderr
