@@ -25,7 +25,7 @@ def rate(config: OptimizerConfig, base: float, steps_per_epoch: int, total_steps
         if config.decay != "none":
             value *= _left(config, number / total_steps)
         if config.warmup_steps:
-            value *= tf.minimum(1.0, (number + 1) / config.warmup_steps)
+            value *= tf.minimum((number + 1) / config.warmup_steps, 1.0)
         return value
 
     return of_update
