@@ -53,6 +53,7 @@ class ModelConfig:
     gf: int = 64
     df: int = 64
     discriminator_norm: str = "batch"  # as published; layer keeps D from judging a batch as a whole (layers.NORMS)
+    spectral_norm: bool = False  # divides D's kernels by their spectral norms
     noise_size: int = 100  # Z
     condition_size: int = 128  # E
     residual_blocks: int = 2  # R_NUM, before each refinement (v2) or in Stage-II (v1)
@@ -72,8 +73,14 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the terms that are not adversarial."""
+    """What G and D are taught: which adversarial loss, and the weights of the terms beside it."""
 
+    adversarial: str = "logistic"  # as published; hinge, least_squares
+    label_smoothing: float = 0.0  # s: D is asked for 1 - s where a photograph is real; logistic only
+    r1_weight: float = 0.0  # gamma; 0: none
+    r1_every_steps: int = 16  # R1 is there on every so many steps, so many times as heavy
+    matching_aware_weight: float = 0.0  # k; 2 in its paper
+    diff_augment: str = ""  # what D sees is augmented, as in color,translation,cutout
     joint: bool = True  # v2 with text: JCU, each D judges with and without the text
     detach_condition: bool = False  # v2: L_G does not reach mu through D; so in v1 always, in v2 as released never
     kl_weight: float = 2.0
@@ -91,7 +98,10 @@ class OptimizerConfig:
     discriminator_learning_rate: float = 2e-4
     beta_1: float = 0.5
     beta_2: float = 0.999
-    halve_every_epochs: int = 0  # 0: constant
+    halve_every_epochs: int = 0  # 0: never
+    decay: str = "none"  # linear or cosine: down to 0 at the end of the run
+    decay_from: float = 0.5  # the share of the run before that
+    warmup_steps: int = 0  # the rates rise over so many first steps
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What a configuration may say: which values, and which go together."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from stackgan_tf.errors import UserError
@@ -10,7 +10,9 @@ CHOICES = {
     "model.family": ("v1_stage1", "v1_stage2", "v2"),
     "model.discriminator_norm": ("batch", "layer"),
     "model.eps_distribution": ("normal", "truncated_normal"),
+    "loss.adversarial": ("logistic", "hinge", "least_squares"),
     "loss.kl_reduction": ("mean", "sum"),
+    "optimizer.decay": ("none", "linear", "cosine"),
     "train.precision": ("float32", "mixed_bfloat16", "mixed_float16", "auto"),
     "train.on_nan": ("stop", "rollback"),
 }
@@ -20,6 +22,7 @@ AT_LEAST_ONE = (
     "model.df",
     "model.noise_size",
     "model.condition_size",
+    "loss.r1_every_steps",
     "train.batch_size",
     "train.accumulate",
     "train.steps",
@@ -43,7 +46,14 @@ ONLY = {  # fields that one family has
     "v1_stage1": ("model.straight",),
     "v1_stage2": ("model.stage2_text", "model.stage1_batch_statistics", "train.stage1_run_dir"),
 }
-WITH_TEXT_ONLY = ("data.captions_per_image", "model.conditioning_augmentation", "model.eps_distribution")
+WITH_TEXT_ONLY = (
+    "data.captions_per_image",
+    "model.conditioning_augmentation",
+    "model.eps_distribution",
+    "loss.matching_aware_weight",
+)
+OF_NO_USE_WITHOUT = {"loss.r1_every_steps": "loss.r1_weight", "optimizer.decay_from": "optimizer.decay"}
+AUGMENTATIONS = ("color", "translation", "cutout")  # of loss.diff_augment
 NOT_NEGATIVE = (
     "data.text_size",
     "model.residual_blocks",
@@ -51,7 +61,10 @@ NOT_NEGATIVE = (
     "loss.color_weight",
     "loss.color_mean_weight",
     "loss.color_covariance_weight",
+    "loss.r1_weight",
+    "loss.matching_aware_weight",
     "optimizer.halve_every_epochs",
+    "optimizer.warmup_steps",
     "train.keep_every_hours",
 )
 
@@ -97,3 +110,19 @@ def check(flat: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
     require("train.seed", 0 <= flat["train.seed"] < 2**31, "from 0 to 2147483647")
     lone = family != "v2" and flat["train.batch_size"] < 2
     require("train.batch_size", not lone, "at least 2: v1 pairs neighbours")
+    for name, other in OF_NO_USE_WITHOUT.items():
+        off = flat[other] == defaults[other]
+        require(name, not off or flat[name] == defaults[name], f"left out where {other} is {defaults[other]}")
+    _check_recipe(flat, require)
+
+
+def _check_recipe(flat: Mapping[str, Any], require: Callable[[str, bool, str], None]) -> None:
+    """The ranges of what makes training better; every family may have all of it."""
+    smoothing, augmented = flat["loss.label_smoothing"], flat["loss.diff_augment"]
+    require("loss.label_smoothing", 0 <= smoothing < 0.5, "from 0 to below 0.5")
+    probable = flat["loss.adversarial"] == "logistic"
+    require("loss.label_smoothing", probable or not smoothing, "0 where loss.adversarial is not logistic")
+    named = augmented.split(",") if augmented else []
+    known = set(named) <= set(AUGMENTATIONS) and len(set(named)) == len(named)
+    require("loss.diff_augment", known, f"empty or some of {','.join(AUGMENTATIONS)}, with commas and without blanks")
+    require("optimizer.decay_from", 0 <= flat["optimizer.decay_from"] < 1, "from 0 to below 1")

@@ -72,6 +72,7 @@ def build(config: Config, precision: str = "float32") -> Networks:
             condition_first=not first_generation,
             initializer=v1.INITIALIZER if first_generation else "orthogonal",
             norm=m.discriminator_norm,
+            spectral_norm=m.spectral_norm,
             dtype=precision,
             name=f"discriminator_{size}",
         )

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from stackgan_tf import cards
+from stackgan_tf import cards, config_rules
 from stackgan_tf import config as configs
 from stackgan_tf.errors import UserError
 
@@ -73,6 +73,32 @@ def test_an_override_is_typed(tmp_path):
         ({"train": {"batch_size": 0}}, "train.batch_size=0: must be at least 1"),
         ({"train": {"steps": -1}}, "train.steps=-1"),
         ({"optimizer": {"beta_1": 1.0}}, "optimizer.beta_1=1.0"),
+        ({"loss": {"adversarial": "wgan"}}, "loss.adversarial='wgan': must be one of logistic, hinge, least_squares"),
+        ({"loss": {"label_smoothing": 0.5}}, "loss.label_smoothing=0.5: must be from 0 to below 0.5"),
+        (
+            {"loss": {"label_smoothing": 0.1, "adversarial": "hinge"}},
+            "loss.label_smoothing=0.1: must be 0 where loss.adversarial is not logistic",
+        ),
+        ({"loss": {"r1_weight": -1}}, "loss.r1_weight=-1.0: must be at least 0"),
+        ({"loss": {"r1_every_steps": 0, "r1_weight": 1}}, "loss.r1_every_steps=0: must be at least 1"),
+        ({"loss": {"r1_every_steps": 4}}, "loss.r1_every_steps=4: must be left out where loss.r1_weight is 0.0"),
+        (
+            {"loss": {"matching_aware_weight": 2}, "model": {"conditional": False}},
+            "loss.matching_aware_weight=2.0: must be left out: a model without text",
+        ),
+        (
+            {"loss": {"diff_augment": "colour"}},
+            "loss.diff_augment='colour': must be empty or some of color,translation",
+        ),
+        ({"loss": {"diff_augment": "color, cutout"}}, "with commas and without blanks"),
+        ({"loss": {"diff_augment": "color,color"}}, "loss.diff_augment='color,color': must be empty or some of"),
+        ({"optimizer": {"decay": "step"}}, "optimizer.decay='step': must be one of none, linear, cosine"),
+        ({"optimizer": {"decay": "linear", "decay_from": 1.0}}, "optimizer.decay_from=1.0: must be from 0 to below 1"),
+        (
+            {"optimizer": {"decay_from": 0.2}},
+            "optimizer.decay_from=0.2: must be left out where optimizer.decay is none",
+        ),
+        ({"optimizer": {"warmup_steps": -1}}, "optimizer.warmup_steps=-1: must be at least 0"),
         ({"model": 3}, "model: must be a mapping, not 3"),
     ],
 )
@@ -80,6 +106,13 @@ def test_a_wrong_card_is_named(values, message):
     with pytest.raises(UserError) as error:
         configs.from_dict(values)
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("family", config_rules.CHOICES["model.family"])
+def test_every_family_may_have_every_recipe(family):
+    loss = {"r1_weight": 10, "r1_every_steps": 4, "matching_aware_weight": 2, "diff_augment": "cutout,color"}
+    configs.from_dict({"model": {"family": family, "spectral_norm": True}, "loss": loss | {"adversarial": "hinge"}})
+    configs.from_dict({"model": {"family": family}, "loss": {"label_smoothing": 0.1}})
 
 
 @pytest.mark.parametrize("override", ["model.gf", "gf=3", "model.=3"])

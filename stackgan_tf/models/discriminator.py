@@ -17,9 +17,12 @@ class ImageEncoder(keras.layers.Layer):
     Source: v1 `encode_img` of `STAGE1_D`, `STAGE2_D`; v2 `encode_image_by_16times`, `D_NET64` to `D_NET1024`.
     """
 
-    def __init__(self, size: int, df: int, initializer: str, norm: str, **kwargs: Any) -> None:
+    def __init__(
+        self, size: int, df: int, initializer: str, norm: str, spectral_norm: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        common = {"activation": "leaky_relu", "initializer": initializer, "dtype": self.dtype_policy}
+        common = {"activation": "leaky_relu", "initializer": initializer, "spectral_norm": spectral_norm}
+        common["dtype"] = self.dtype_policy
         self.blocks = [ConvBlock(df, 4, 2, norm=None, name="down_0", **common)]
         width, side = df, size // 2
         while side > 4:
@@ -46,19 +49,28 @@ class ConditionalHead(keras.layers.Layer):
     Source: v1 `D_GET_LOGITS`; v2 `jointConv` and `logits`.
     """
 
-    def __init__(self, width: int, condition_first: bool, initializer: str, norm: str, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        width: int,
+        condition_first: bool,
+        initializer: str,
+        norm: str,
+        spectral_norm: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.condition_first = condition_first
+        common = {"initializer": initializer, "spectral_norm": spectral_norm}
         self.joint = ConvBlock(
-            width, activation="leaky_relu", norm=norm, initializer=initializer, dtype=self.dtype_policy, name="joint"
+            width, activation="leaky_relu", norm=norm, dtype=self.dtype_policy, name="joint", **common
         )
-        self.logit = LogitHead(initializer, name="logit")
+        self.logit = LogitHead(name="logit", **common)
 
     def call(self, features: Tensor, condition: Tensor, training: bool = False) -> Tensor:
         """[B, 4, 4, width], [B, E] -> [B]."""
         code = tiled(condition, features)
         pair = (code, features) if self.condition_first else (features, code)
-        return self.logit(self.joint(ops.concatenate(pair, axis=-1), training=training))
+        return self.logit(self.joint(ops.concatenate(pair, axis=-1), training=training), training=training)
 
 
 class Discriminator(Network):
@@ -72,6 +84,7 @@ class Discriminator(Network):
         condition_first: order in the conditional head, see there.
         initializer: `normal` (v1) or `orthogonal` (v2).
         norm: `batch` as published, or `layer`.
+        spectral_norm: of every convolution.
 
     Shapes: images [B, size, size, 3], condition [B, E] -> `Logits`, each [B] float32.
     Source: StackGAN section 3.4 and StackGAN++ section 4.1; released code, `STAGE1_D`, `STAGE2_D`, `D_NET*`.
@@ -86,6 +99,7 @@ class Discriminator(Network):
         condition_first: bool = True,
         initializer: str = "orthogonal",
         norm: str = "batch",
+        spectral_norm: bool = False,
         **kwargs: Any,
     ) -> None:
         arguments = {
@@ -96,23 +110,25 @@ class Discriminator(Network):
             "condition_first": condition_first,
             "initializer": initializer,
             "norm": norm,
+            "spectral_norm": spectral_norm,
         }
         super().__init__(arguments, **kwargs)
         self.size = size
-        common = {"initializer": initializer, "norm": norm, "dtype": self.dtype_policy}
+        kind = {"initializer": initializer, "spectral_norm": spectral_norm}
+        common = kind | {"norm": norm, "dtype": self.dtype_policy}
         self.encoder = ImageEncoder(size, df, name="encoder", **common)
         self.conditional_head = (
             ConditionalHead(self.encoder.width, condition_first, name="conditional_head", **common)
             if conditional
             else None
         )
-        self.unconditional_head = LogitHead(initializer, name="unconditional_head") if unconditional else None
+        self.unconditional_head = LogitHead(name="unconditional_head", **kind) if unconditional else None
 
     def judge(self, features: Tensor, condition: Tensor | None = None, training: bool = False) -> Logits:
         """The heads alone: [B, 4, 4, width], [B, E] -> `Logits`."""
         return Logits(
             self.conditional_head(features, condition, training=training) if self.conditional_head else None,
-            self.unconditional_head(features) if self.unconditional_head else None,
+            self.unconditional_head(features, training=training) if self.unconditional_head else None,
         )
 
     def call(self, images: Tensor, condition: Tensor | None = None, training: bool = False) -> Logits:

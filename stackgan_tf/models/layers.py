@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from stackgan_tf.models.layer_norm import LayerNorm
+from stackgan_tf.models.spectral_norm import SpectralConv2D
 from stackgan_tf.structs import Tensor
 
 
@@ -59,7 +61,7 @@ def layer_norm(dtype: Any) -> keras.layers.LayerNormalization:
     Deviation: the papers have batch norm everywhere. In D it sees the real, the mismatched and the fake batch each as
     a whole; a few rows that plainly do not match then give all of them away, and the rest teach D nothing.
     """
-    return keras.layers.LayerNormalization(epsilon=1e-5, dtype=dtype, name="norm")
+    return LayerNorm(epsilon=1e-5, dtype=dtype, name="norm")
 
 
 NORMS: dict[str | None, Callable[[Any], keras.layers.Layer | None]] = {
@@ -97,6 +99,7 @@ class ConvBlock(keras.layers.Layer):
         norm: `batch`, `layer` or None.
         upsample: double the size first.
         initializer: `normal` (v1) or `orthogonal` (v2).
+        spectral_norm: divide the kernel by its spectral norm.
 
     Shapes: [B, H, W, C] -> [B, H', W', filters] with H' = 2H if `upsample`, else H / stride.
     Source: released code, `upBlock`, `Block3x3_relu`, `downBlock`, `Block3x3_leakRelu`, `conv3x3`.
@@ -111,12 +114,13 @@ class ConvBlock(keras.layers.Layer):
         norm: str | None = "batch",
         upsample: bool = False,
         initializer: str = "orthogonal",
+        spectral_norm: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.activation = ACTIVATIONS[activation]
         self.upsampling = NearestUpsampling(dtype=self.dtype_policy, name="upsampling") if upsample else None
-        self.conv = keras.layers.Conv2D(
+        self.conv = (SpectralConv2D if spectral_norm else keras.layers.Conv2D)(
             2 * filters if activation == "glu" else filters,
             kernel,
             stride,
@@ -131,7 +135,7 @@ class ConvBlock(keras.layers.Layer):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """[B, H, W, C] -> [B, H', W', filters]."""
         x = self.upsampling(x) if self.upsampling else x
-        x = self.conv(x)
+        x = self.conv(x, training=training)
         x = self.norm(x, training=training) if self.norm else x
         return self.activation(x)
 
@@ -220,9 +224,9 @@ class LogitHead(keras.layers.Layer):
     Deviation: the bias starts at 0; in the released code at its framework's small uniform draw.
     """
 
-    def __init__(self, initializer: str = "orthogonal", **kwargs: Any) -> None:
+    def __init__(self, initializer: str = "orthogonal", spectral_norm: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs | {"dtype": "float32"})
-        self.conv = keras.layers.Conv2D(
+        self.conv = (SpectralConv2D if spectral_norm else keras.layers.Conv2D)(
             1,
             4,
             strides=4,
@@ -232,9 +236,9 @@ class LogitHead(keras.layers.Layer):
             name="conv",
         )
 
-    def call(self, x: Tensor) -> Tensor:
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
         """[B, 4, 4, C] -> [B]."""
-        return ops.reshape(self.conv(x), (-1,))
+        return ops.reshape(self.conv(x, training=training), (-1,))
 
 
 def tiled(code: Tensor, like: Tensor) -> Tensor:

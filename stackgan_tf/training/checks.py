@@ -70,7 +70,7 @@ def check_run_dir(run_dir: Path, config: Config, resume: str) -> bool:
         changed = {
             name: values
             for name, values in configs.differences(run_config(run_dir), config).items()
-            if name not in RESUMABLE
+            if name not in RESUMABLE or (name == "train.steps" and config.optimizer.decay != "none")  # sets the rates
         }
         if changed:
             listed = ", ".join(f"{name} was {old!r}, now {new!r}" for name, (old, new) in changed.items())

@@ -37,7 +37,7 @@ class TrainState(tf.Module):
             self.healthy = tf.Variable(True, trainable=False, name="healthy")
 
             def optimizer(model: keras.Model, learning_rate: float) -> Optimizer:
-                rate = schedules.rate(rates, learning_rate, steps_per_epoch)
+                rate = schedules.rate(rates, learning_rate, steps_per_epoch, config.train.steps)
                 adam = Adam(model.trainable_variables, rate, rates.beta_1, rates.beta_2)
                 return Optimizer(model, adam, self.healthy, scaled=precision == "mixed_float16")
 

@@ -83,6 +83,7 @@ def test_conditioning_augmentation(activation):
 HEAD = {"width": 4, "condition_first": True, "initializer": "normal"}
 CASES = [
     (layers.ConvBlock, {"filters": 6, "norm": "layer"}, (X,)),
+    (layers.ConvBlock, {"filters": 6, "spectral_norm": True}, (X,)),
     (layers.NearestUpsampling, {}, (X,)),
     (layers.ConvBlock, {"filters": 6, "activation": "glu", "upsample": True}, (X,)),
     (layers.ConvBlock, {"filters": 6, "kernel": 4, "stride": 2, "activation": "leaky_relu"}, (X,)),
@@ -91,10 +92,12 @@ CASES = [
     (layers.Start, {"filters": 4}, (X[:, 0, 0],)),
     (layers.ToImage, {}, (X,)),
     (layers.LogitHead, {}, (X[:, :4, :4],)),
+    (layers.LogitHead, {"spectral_norm": True}, (X[:, :4, :4],)),
     (ConditioningAugmentation, {"size": 3}, (X[:, 0, 0], X[:, 0, 0, :3])),
     (ImageEncoder, {"size": 8, "df": 2, "initializer": "normal", "norm": "batch"}, (X[..., :3],)),
     (ConditionalHead, HEAD | {"norm": "batch"}, (X[:, :4, :4], X[:, 0, 0])),
     (ConditionalHead, HEAD | {"norm": "layer"}, (X[:, :4, :4], X[:, 0, 0])),
+    (ConditionalHead, HEAD | {"norm": "batch", "spectral_norm": True}, (X[:, :4, :4], X[:, 0, 0])),
     (FirstStage, {"gf": 2, "size": 8}, (X[:, 0, 0],)),
     (NextStage, {"width": 4, "residual_blocks": 1}, (X, X[:, 0, 0])),
 ]

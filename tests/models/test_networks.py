@@ -107,9 +107,10 @@ def test_the_frozen_stage1_normalises_as_configured(batch_statistics):
     assert (np.abs(moving.numpy() - before).max() > 0) == batch_statistics
 
 
+@pytest.mark.parametrize("model", [{}, {"spectral_norm": True}], ids=["", "spectral_norm"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_network_comes_back_from_its_configuration(family):
-    config = tiny_config(family)
+def test_every_network_comes_back_from_its_configuration(family, model):
+    config = tiny_config(family, model=model)
     generator, (*_, d) = networks.build(config)
     inputs = inputs_of(generator, config)
     again = type(generator).from_config(generator.get_config())
