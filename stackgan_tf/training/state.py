@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from stackgan_tf import networks
+from stackgan_tf import networks, objectives
 from stackgan_tf.checkpoint import variables_by_path
 from stackgan_tf.config import Config
 from stackgan_tf.distribution import synchronize_batch_norm
@@ -45,8 +45,11 @@ class TrainState(tf.Module):
             self.discriminator_optimizers = [
                 optimizer(d, rates.discriminator_learning_rate) for d in self.discriminators
             ]
-        if strategy.num_replicas_in_sync > 1:
-            for model in (self.generator, *self.discriminators):
+        penalised = objectives.penalty_weights(
+            config.loss, lazy=True
+        )  # unsynchronised it has a wrong second derivative
+        for model in (self.generator, *self.discriminators):
+            if strategy.num_replicas_in_sync > 1 or (penalised and model is not self.generator):
                 synchronize_batch_norm(model)
 
     @property

@@ -9,6 +9,7 @@ from stackgan_tf import objectives
 from stackgan_tf.config import Config
 from stackgan_tf.data.preprocess import scaled
 from stackgan_tf.distribution import replica_rows
+from stackgan_tf.models.diff_augment import NUMBERS, diff_augment
 from stackgan_tf.structs import Batch, GeneratorOutputs, Logits
 from stackgan_tf.training import collapse
 from stackgan_tf.training.ema import update_average
@@ -16,6 +17,8 @@ from stackgan_tf.training.optimizer import finite_statistics
 from stackgan_tf.training.state import TrainState
 
 Metrics = dict[str, tf.Tensor]
+
+SHOWN = ("real", "mismatched", "fake", "taught")  # images of a step at each scale; by the last G is taught
 
 
 def draw_noise(
@@ -33,11 +36,21 @@ def draw_noise(
     return {name: draws[name]([rows, size], seeds[i]) for i, (name, size) in enumerate(sizes.items())}
 
 
+def draw_augmentation(rows: int, scales: int, seed: int, position: tf.Tensor) -> tf.Tensor:
+    """Numbers of the global batch for `diff_augment`, as `draw_noise`: [rows, scales, len(SHOWN), NUMBERS] in [0, 1).
+
+    Every image that a D sees has its own.
+    """
+    seeds = tf.random.experimental.stateless_fold_in(tf.stack([tf.constant(seed, tf.int64), position]), 1)
+    return tf.random.stateless_uniform([rows, scales, len(SHOWN), NUMBERS], seeds)
+
+
 class Part(NamedTuple):
     """Rows of a replica's batch that are computed together, with their noise."""
 
     batch: Batch
     noise: dict[str, tf.Tensor]
+    augmentation: tf.Tensor  # see `draw_augmentation`
     ends: bool  # whether its last row is that of the global batch, which has no next row
 
 
@@ -67,58 +80,68 @@ class TrainStep:
         state, train = self.state, self.config.train
         sizes, distribution = state.generator.noise_sizes, self.config.model.eps_distribution
         noise = draw_noise(sizes, self.batch_size, train.seed, state.position, distribution)
+        numbers = draw_augmentation(self.batch_size, len(state.discriminators), train.seed, state.position)
+
+        def run(lazy: bool) -> Metrics:
+            return self.strategy.run(self._replica_step, args=(batch, noise, numbers, lazy))
+
         with finite_statistics(self.strategy, (state.generator, *state.discriminators), state.healthy):
-            metrics = self.strategy.run(self._replica_step, args=(batch, noise))
+            metrics = self._with_lazy_penalties(run)
         tf.cond(state.healthy, self._count, lambda: None)
         metrics = {name: self.strategy.experimental_local_results(value)[0] for name, value in metrics.items()}
         signals = {name: optimizer.signals() for name, optimizer in state.optimizers.items()}
         return metrics | {f"{name}/{what}": v for name, told in signals.items() for what, v in told.items()}
+
+    def _with_lazy_penalties(self, run: Callable[[bool], Metrics]) -> Metrics:
+        loss = self.config.loss
+        if objectives.penalty_weights(loss, lazy=True) == objectives.penalty_weights(loss, lazy=False):
+            return run(False)
+        # Around `strategy.run`: inside, no branch may speak to other replicas.
+        return tf.cond(self.state.step % loss.r1_every_steps == 0, lambda: run(True), lambda: run(False))
 
     def _count(self) -> None:
         update_average(self.strategy, self.state.average, self.state.generator, self.config.train.ema_decay)
         self.state.step.assign_add(1)
         self.state.position.assign_add(1)
 
-    def _replica_step(self, batch: Batch, noise: dict[str, tf.Tensor]) -> Metrics:
+    def _replica_step(self, batch: Batch, noise: dict[str, tf.Tensor], numbers: tf.Tensor, lazy: bool) -> Metrics:
         rows = replica_rows(self.batch_size)
-        noise = {name: value[rows] for name, value in noise.items()}
-        if self.parts == 1:
-            metrics = self._at_once(Part(batch, noise, rows.stop == self.batch_size))
-        else:
-            metrics = self._in_parts(batch, noise, rows)
+        noise, numbers = tf.nest.map_structure(lambda value: value[rows], (noise, numbers))
+        whole = Part(batch, noise, numbers, rows.stop == self.batch_size)
+        metrics = self._at_once(whole, lazy) if self.parts == 1 else self._in_parts(whole, lazy)
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, metrics)
 
-    def _at_once(self, part: Part) -> Metrics:
+    def _at_once(self, part: Part, lazy: bool) -> Metrics:
         """One forward pass of G serves every D, and then G."""
         metrics: Metrics = {}
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             outputs = self._generate(part, tape)
             with tape.stop_recording():
                 for i in range(len(self.state.discriminators)):
-                    metrics |= self._update(f"d{i}", self._discriminator_share(i, part, outputs))
-            share = self._generator_share(outputs, tape)
+                    metrics |= self._update(f"d{i}", self._discriminator_share(i, part, outputs, lazy))
+            share = self._generator_share(part, outputs, tape)
         return metrics | self._update("g", share)
 
-    def _in_parts(self, batch: Batch, noise: dict[str, tf.Tensor], rows: slice) -> Metrics:
+    def _in_parts(self, whole: Part, lazy: bool) -> Metrics:
         """The same update from gradients that are summed part by part, in the memory of one part.
 
         G is updated by the updated D's, so it draws every part twice. Batch norm sees a part at a time.
         """
         count, metrics = len(self.state.discriminators), {}
-        size = (rows.stop - rows.start) // self.parts
+        size = whole.augmentation.shape[0] // self.parts
 
         def part(j: int) -> Part:
             own = slice(j * size, (j + 1) * size)
-            taken = tf.nest.map_structure(lambda v: v if v is None else v[own], (batch, noise))
-            return Part(*taken, ends=rows.start + own.stop == self.batch_size)
+            taken = tf.nest.map_structure(lambda v: v if v is None else v[own], tuple(whole[:-1]))
+            return Part(*taken, ends=whole.ends and j == self.parts - 1)
 
         def of_discriminators(part: Part) -> list[Share]:
             outputs = self._generate(part)
-            return [self._discriminator_share(i, part, outputs) for i in range(count)]
+            return [self._discriminator_share(i, part, outputs, lazy) for i in range(count)]
 
         def of_generator(part: Part) -> Share:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
-                return self._generator_share(self._generate(part, tape), tape)
+                return self._generator_share(part, self._generate(part, tape), tape)
 
         for i, share in enumerate(_in_turn(of_discriminators, part, self.parts)):
             metrics |= self._update(f"d{i}", share)
@@ -135,38 +158,57 @@ class TrainStep:
             tape.watch([v.value for v in generator.trainable_variables])
         return generator(**part.noise, **({} if text is None else {"text_embedding": text}), training=True)
 
-    def _generator_share(self, outputs: GeneratorOutputs, tape: tf.GradientTape) -> Share:
-        terms = self._average(objectives.generator_terms(self.state.discriminators, outputs, self.config))
+    def _generator_share(self, part: Part, outputs: GeneratorOutputs, tape: tf.GradientTape) -> Share:
+        judges = self.state.discriminators
+        judged = enumerate(outputs.images[-len(judges) :])
+        shown = [self._shown("taught", i, images, part) for i, images in judged]
+        terms = self._average(objectives.generator_terms(judges, outputs, self.config, shown))
         loss = objectives.weighted_sum(terms, objectives.generator_weights(self.config.loss, terms))
         gradients = self.state.generator_optimizer.gradients(loss, tape)
         with tape.stop_recording():
             diversity = collapse.diversity(outputs.images[-1], self.batch_size // self.parts)
             return Share(loss, gradients, terms | self._average({"diversity": diversity}))
 
-    def _discriminator_share(self, i: int, part: Part, outputs: GeneratorOutputs) -> Share:
+    def _discriminator_share(self, i: int, part: Part, outputs: GeneratorOutputs, lazy: bool) -> Share:
+        """Neither G nor mu learns from it."""
+        loss_config = self.config.loss
+        penalties = objectives.penalty_weights(loss_config, lazy)
+        real = self._shown("real", i, scaled(part.batch.images[i]), part)
+        fake = outputs.images[i - len(self.state.discriminators)]
+        fake = self._shown("fake", i, tf.stop_gradient(fake), part)
+        condition = None if outputs.mu is None else tf.stop_gradient(outputs.mu)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([v.value for v in self.state.discriminators[i].trainable_variables])
-            pairs = self._pairs(i, part, outputs)
-            judged = objectives.discriminator_terms(pairs, part.batch.mismatched_weight)
-            terms = self._average({name: judged[name] for name in self.discriminator_weights})
-            loss = objectives.weighted_sum(terms, self.discriminator_weights)
+            with tf.GradientTape(persistent=True, watch_accessed_variables=False) as by_inputs:
+                by_inputs.watch([v for v in (real, condition) if v is not None and penalties])
+                pairs = self._pairs(i, part, real, fake, condition)
+            judged = objectives.discriminator_terms(pairs, part.batch.mismatched_weight, loss_config)
+            judged |= objectives.penalty_terms(penalties, pairs["real"], real, condition, by_inputs.gradient)
+            weights = self.discriminator_weights | penalties
+            terms = self._average({name: judged[name] for name in weights})
+            loss = objectives.weighted_sum(terms, weights)
             gradients = self.state.discriminator_optimizers[i].gradients(loss, tape)
+        terms.pop("r1", None)  # not in every step: the loss tells of it
         return Share(loss, gradients, terms | self._average(collapse.accuracy(pairs)))
 
-    def _pairs(self, i: int, part: Part, outputs: GeneratorOutputs) -> dict[str, Logits]:
-        """What D_i says of its three kinds of pairs; neither G nor mu learns from it."""
+    def _pairs(
+        self, i: int, part: Part, real: tf.Tensor, fake: tf.Tensor, condition: tf.Tensor | None
+    ) -> dict[str, Logits]:
+        """What D_i says of its three kinds of pairs."""
         generator, d, batch = self.state.generator, self.state.discriminators[i], part.batch
-        real = scaled(batch.images[i])
-        fake, condition = outputs.images[i - len(self.state.discriminators)], outputs.mu
-        fake = tf.stop_gradient(fake)
-        condition = None if condition is None else tf.stop_gradient(condition)
         if self.config.model.family == "v2":
-            mismatched = batch.mismatched_images and scaled(batch.mismatched_images[i])
+            mismatched = batch.mismatched_images and self._shown(
+                "mismatched", i, scaled(batch.mismatched_images[i]), part
+            )
             return objectives.pairs_v2(d, real, mismatched, fake, condition)
         reader = generator.conditioning or generator.stage1.conditioning  # where Stage-II does not read the text
         following = tf.stop_gradient(reader.gaussian(batch.mismatched_text_embedding)[0])
         with_next = fake.shape[0] - part.ends
         return objectives.pairs_v1(d, real, fake, condition, following, with_next)
+
+    def _shown(self, kind: str, i: int, images: tf.Tensor, part: Part) -> tf.Tensor:
+        """Images as D_i shall see them."""
+        return diff_augment(images, part.augmentation[:, i, SHOWN.index(kind)], self.config.loss.diff_augment)
 
     def _average(self, terms: objectives.Terms) -> objectives.Terms:
         """This replica's share of the mean over the global batch."""

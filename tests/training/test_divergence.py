@@ -39,8 +39,8 @@ def train(shapes_data_dir, tmp_path, monkeypatch, one_replica):
     def trained(config, bad=(BAD,)):
         seen = []
 
-        def spoilt(plan, number):
-            embeddings, *others = fetch(plan, number)
+        def spoilt(plan, number, *rows):
+            embeddings, *others = fetch(plan, number, *rows)
             seen.append(int(number))
             return (np.where(int(number) in bad, np.float32(np.nan), embeddings), *others)
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 from stackgan_tf.distribution import replica_rows
 from stackgan_tf.structs import Logits
 from stackgan_tf.training import collapse
+from stackgan_tf.training import step as step_module
 from stackgan_tf.training.state import TrainState
 from stackgan_tf.training.step import TrainStep, draw_noise
 from tests.conftest import random_batch, tiny_config
@@ -194,3 +195,56 @@ def test_signs_of_a_collapse(two_replicas):
 
     assert seen(0.5, 0.5, 0.5, 0.5) == [0, 0, 0, 0]
     assert seen(1, 1, -1, -1) == [1, 1, 1, 1], "the same on each replica is not the same"
+
+
+RECIPES = {
+    "hinge": {"loss": {"adversarial": "hinge"}},
+    "label_smoothing": {"loss": {"label_smoothing": 0.2}},
+    "r1": {"loss": {"r1_weight": 0.5, "r1_every_steps": 2}},
+    "matching_aware": {"loss": {"matching_aware_weight": 0.1}},
+    "diff_augment": {"loss": {"diff_augment": "color,translation,cutout"}},
+    "spectral_norm": {"model": {"spectral_norm": True}},
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipes_reach_the_step_and_are_the_same_on_two_replicas(one_replica, two_replicas, recipe):
+    """Against a twin without: another gradient of D. Norms of second derivatives, in float32: 1e-2."""
+    family = "v1_stage1" if recipe in ("r1", "label_smoothing") else "v2"
+    plain, _ = train(tiny_config(family), one_replica, 1)
+    config = tiny_config(family, **RECIPES[recipe])
+    (one, told), (two, as_told) = (train(config, strategy, 1) for strategy in (one_replica, two_replicas))
+    assert as_told == pytest.approx(told, rel=1e-2, abs=1e-3)
+
+    def moments(state):
+        return np.concatenate([m.numpy().ravel() for m in state.discriminator_optimizers[0].adam.m.values()])
+
+    size = np.linalg.norm(moments(one))
+    assert np.linalg.norm(moments(one) - moments(two)) < 0.01 * size
+    assert np.linalg.norm(moments(one) - moments(plain)) > 0.05 * size
+
+
+def test_r1_is_lazy_and_then_as_heavy_as_all_the_steps_between(one_replica):
+    config = tiny_config("v1_stage1", loss={"r1_weight": 0.5, "r1_every_steps": 2})
+    state = TrainState(config, one_replica, steps_per_epoch=10)
+    extra = []
+    for _ in range(4):
+        _, told = train(config, one_replica, 1, state)
+        extra.append(told["d0/loss"] - told["d0/real"] - (told["d0/mismatched"] + told["d0/fake"]) / 2)
+    assert min(extra[0], extra[2]) > 1e-4 and np.abs([extra[1], extra[3]]).max() < 1e-6
+    heavier = tiny_config("v1_stage1", loss={"r1_weight": 0.5, "r1_every_steps": 8})
+    _, told = train(heavier, one_replica, 1)
+    assert told["d0/loss"] - told["d0/real"] - (told["d0/mismatched"] + told["d0/fake"]) / 2 == pytest.approx(
+        4 * extra[0], rel=1e-3
+    )
+
+
+def test_what_d_sees_is_augmented_and_g_is_taught_through_it(one_replica, monkeypatch):
+    seen = []
+    augment = step_module.diff_augment
+    monkeypatch.setattr(step_module, "diff_augment", lambda *args: seen.append(args[1].shape) or augment(*args))
+    config = tiny_config(loss={"diff_augment": "translation"})
+    train(config, one_replica, 1)
+    assert len(seen) == 2 * len(step_module.SHOWN), "each kind of image at each scale"
+    numbers = step_module.draw_augmentation(3, 2, 7, tf.constant(5, tf.int64)).numpy()
+    assert len(np.unique(numbers)) == numbers.size, "every image has its own"
