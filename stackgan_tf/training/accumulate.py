@@ -35,5 +35,9 @@ def sum_of_parts(
 
 
 def of_this_replica(values: Sequence[Any]) -> Any:
-    """That of the replica that asks, of one value for each replica of this process. Only inside `strategy.run`."""
-    return values[tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group) % len(values)]
+    """That of the replica that asks, on its device, of one value for each replica of this process.
+
+    Only inside `strategy.run`.
+    """
+    index = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group) % len(values)
+    return tf.nest.map_structure(tf.identity, values[index])

@@ -160,7 +160,8 @@ class TrainStep:
         batch, noise, numbers = tf.nest.map_structure(
             lambda v: v if v is None else tf.reshape(v, (self.parts, size, *v.shape[1:]))[j], (batch, noise, numbers)
         )
-        return Part(batch, noise, numbers, size - tf.cast(j == self.parts - 1, tf.int32) if ends else size)
+        # A tensor in every replica: where shapes are known, synchronised batch norm's gradient says less to the others.
+        return Part(batch, noise, numbers, size - tf.cast(ends & (j == self.parts - 1), tf.int32))
 
     def _update(self, network: str, share: Share) -> Metrics:
         norm = self.state.optimizers[network].apply(share.loss, share.gradients)
