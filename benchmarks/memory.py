@@ -3,14 +3,13 @@
     python benchmarks/memory.py --set=model.gf=16 --set=model.df=16
 
 A card's whole training state and its step, on random data. Every way of saving memory is a process of its own, so that
-peaks do not mix. Counted is the most memory that the process ever held (ru_maxrss), once when the state was made and
-once at the end: Python, TensorFlow, weights, Adam's moments and the traced graph are in it. glibc keeps much of what is
-freed for later; MALLOC_MMAP_THRESHOLD_ makes it give back whatever has 64 KiB or more, so that the peak is of tensors
-that were alive, and not of how they were scattered. This costs time, in all rows alike. GPU memory is not counted.
+peaks do not mix. Counted is the most memory that the process ever held (ru_maxrss): once when the step was traced, with
+Python, TensorFlow, weights, Adam's moments and the graph, and once at the end. Between the two lie the optimized graph
+and a step's tensors. TensorFlow keeps what it frees, and threads run in another order each time: a peak is true to
+about a tenth. GPU memory is not counted.
 """
 
 import json
-import os
 import resource
 import statistics
 import subprocess
@@ -56,7 +55,7 @@ def random_batch(config: Config) -> Batch:
 
 
 def measured(way: str) -> dict[str, float]:
-    """GiB when the state was made and at the peak, and seconds a step."""
+    """GiB when the step was traced and at the peak, and seconds a step."""
     import tensorflow as tf
 
     from stackgan_tf.distribution import make_strategy
@@ -69,6 +68,7 @@ def measured(way: str) -> dict[str, float]:
     step = TrainStep(TrainState(config, strategy, steps_per_epoch=1000), strategy, config)
     data = tf.data.Dataset.from_tensors(random_batch(config))
     batch = next(iter(strategy.experimental_distribute_dataset(data)))
+    step.__call__.get_concrete_function(batch)
     before, seconds = peak(), []
     for _ in range(FLAGS.steps + 1):
         began = time.perf_counter()
@@ -89,13 +89,8 @@ def main(_: list[str]) -> None:
         return
     print("| | before the first step, GiB | peak, GiB | a step, s |\n| --- | --- | --- | --- |")
     for way in WAYS:
-        told = subprocess.run(
-            [sys.executable, *sys.argv, f"--way={way}"],
-            stdout=subprocess.PIPE,
-            check=True,
-            env=os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"},
-        ).stdout
-        row = json.loads(told)
+        command = [sys.executable, *sys.argv, f"--way={way}"]
+        row = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
         print(f"| {way} | {row['before']:.2f} | {row['peak']:.2f} | {row['seconds']:.1f} |", flush=True)
 
 
