@@ -111,6 +111,7 @@ class TrainConfig:
     steps: int = 100_000
     batch_size: int = 24  # of an update, over all replicas
     accumulate: int = 1  # parts that a replica's share of the batch is computed in, one after the other, to save memory
+    recompute: bool = False  # blocks keep their inputs only, and are computed again for the gradient, to save memory
     precision: str = "float32"  # auto: the fastest of this machine, decided when the run begins
     on_nan: str = "stop"  # where numbers are not finite; rollback goes on behind the batch, from the last checkpoint
     seed: int = 0

@@ -148,7 +148,7 @@ def discriminator_terms(
             name = f"{name}_unconditional"
             terms[name] = of_d(logits.unconditional, sure * TARGETS[name])
     if mismatched_weight is not None:
-        terms["mismatched"] *= mismatched_weight[: terms["mismatched"].shape[0]]
+        terms["mismatched"] *= mismatched_weight[: ops.shape(terms["mismatched"])[0]]
     return terms
 
 

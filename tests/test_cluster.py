@@ -26,6 +26,13 @@ data: {dataset: shapes, text_size: 16, random_crop: false, random_flip: false}
 model: {family: v2, base_size: 8, branches: 2, gf: 8, df: 4, noise_size: 6, condition_size: 5, residual_blocks: 1}
 train: {steps: 6, batch_size: 8, log_every_steps: 1, sample_every_steps: 100, checkpoint_every_steps: 2}
 """
+TWO_DEVICES = """
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from stackgan_tf import train
+train.run()
+"""
 TOLERANCE = 1e-4  # of weights, averages and moments after 6 steps; 2e-5 was the most seen, of moments about 1
 TRAIN = ("-m", "stackgan_tf.train")
 # Known-bad twins: the program with one thing taken out. The source files are the same, so that the workers agree.
@@ -135,6 +142,17 @@ def test_two_workers_have_the_weights_of_one_process(folder, shapes_data_dir):
 def test_four_workers_have_them_too(folder, shapes_data_dir):
     finish(Workers(folder, shapes_data_dir, 4, "--run_dir=four"))
     assert max(differences(folder, "one", "four").values()) < TOLERANCE
+
+
+@pytest.mark.slow
+def test_workers_that_save_memory_have_the_weights_of_two_devices(folder, shapes_data_dir):
+    """Parts and recomputation: batch norm is of a part, so the other process must have the same parts."""
+    flags = ("--accumulate=2", "--set=train.recompute=true")
+    command = ["--config=card.yaml", f"--data_dir={shapes_data_dir}", "--run_dir=devices", *flags]
+    result = subprocess.run([sys.executable, "-c", TWO_DEVICES, *command], cwd=folder, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    finish(Workers(folder, shapes_data_dir, 2, "--run_dir=saving", *flags))
+    assert max(differences(folder, "devices", "saving").values()) < TOLERANCE
 
 
 @pytest.mark.slow

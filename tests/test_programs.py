@@ -104,7 +104,7 @@ def started(folder, shapes_data_dir, run_dir, ready, *flags):
 def test_interrupted_it_saves_and_goes_on(folder, shapes_data_dir, number, code):
     run_dir = f"interrupted_{code}"
     metrics = folder / run_dir / "metrics.jsonl"
-    flags = ["--set", "train.checkpoint_every_steps=100000"]
+    flags = ["--set", "train.checkpoint_every_steps=100000", "--accumulate=2"]  # parts on a strategy of one device
     process = started(folder, shapes_data_dir, run_dir, metrics, *flags)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)

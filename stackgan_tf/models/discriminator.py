@@ -3,9 +3,8 @@
 from typing import Any
 
 import keras
-from keras import ops
 
-from stackgan_tf.models.layers import ConvBlock, LogitHead, run, tiled
+from stackgan_tf.models.layers import ConvBlock, JointBlock, LogitHead, run
 from stackgan_tf.models.network import Network
 from stackgan_tf.structs import Logits, Tensor
 
@@ -59,18 +58,21 @@ class ConditionalHead(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.condition_first = condition_first
         common = {"initializer": initializer, "spectral_norm": spectral_norm}
-        self.joint = ConvBlock(
-            width, activation="leaky_relu", norm=norm, dtype=self.dtype_policy, name="joint", **common
+        self.joint = JointBlock(
+            width,
+            condition_first,
+            activation="leaky_relu",
+            norm=norm,
+            dtype=self.dtype_policy,
+            name="joint",
+            **common,
         )
         self.logit = LogitHead(name="logit", **common)
 
     def call(self, features: Tensor, condition: Tensor, training: bool = False) -> Tensor:
         """[B, 4, 4, width], [B, E] -> [B]."""
-        code = tiled(condition, features)
-        pair = (code, features) if self.condition_first else (features, code)
-        return self.logit(self.joint(ops.concatenate(pair, axis=-1), training=training), training=training)
+        return self.logit(self.joint(features, condition, training=training), training=training)
 
 
 class Discriminator(Network):

@@ -140,6 +140,27 @@ class ConvBlock(keras.layers.Layer):
         return self.activation(x)
 
 
+class JointBlock(ConvBlock):
+    """A feature map joined with a code, the same at every pixel; then as `ConvBlock`, which takes the other arguments.
+
+    Args:
+        code_first: v2 joins (code, features), v1 (features, code).
+
+    Shapes: features [B, H, W, C], code [B, E] -> as `ConvBlock`.
+    Source: released code, `hr_joint` (v1), `jointConv` (v2).
+    """
+
+    def __init__(self, filters: int, code_first: bool = True, **kwargs: Any) -> None:
+        super().__init__(filters, **kwargs)
+        self.code_first = code_first
+
+    def call(self, features: Tensor, code: Tensor, training: bool = False) -> Tensor:
+        """[B, H, W, C], [B, E] -> [B, H', W', filters]."""
+        code = tiled(code, features)
+        pair = (code, features) if self.code_first else (features, code)
+        return super().call(ops.concatenate(pair, axis=-1), training=training)
+
+
 class ResidualBlock(keras.layers.Layer):
     """x + (conv block, conv, batch norm)(x), then ReLU in v1 and nothing in v2.
 

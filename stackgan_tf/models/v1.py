@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from stackgan_tf.models.conditioning import ConditioningAugmentation
-from stackgan_tf.models.layers import ConvBlock, ResidualBlock, Start, ToImage, run, tiled
+from stackgan_tf.models.layers import ConvBlock, JointBlock, ResidualBlock, Start, ToImage, run
 from stackgan_tf.models.network import Network
 from stackgan_tf.structs import GeneratorOutputs, Tensor
 
@@ -119,7 +119,8 @@ class StageTwoGenerator(Network):
             ConvBlock(2 * gf, 4, 2, name="encode_1", **common),
             ConvBlock(4 * gf, 4, 2, name="encode_2", **common),
         ]
-        self.joint = ConvBlock(4 * gf, name="joint", **common)
+        joint = {"name": "joint", **common}
+        self.joint = JointBlock(4 * gf, code_first=False, **joint) if reads_text else ConvBlock(4 * gf, **joint)
         self.residuals = [
             ResidualBlock(4 * gf, "relu", final_relu=True, name=f"residual_{i}", **common)
             for i in range(residual_blocks)
@@ -147,7 +148,8 @@ class StageTwoGenerator(Network):
         h = run(self.encoder, rough, training)  # [B, S / 4, S / 4, 4 gf]
         if self.conditioning:
             condition, mu, log_var = self.conditioning(text_embedding, eps)
-            h = ops.concatenate([h, tiled(condition, h)], axis=-1)
-        h = self.joint(h, training=training)
+            h = self.joint(h, condition, training=training)
+        else:
+            h = self.joint(h, training=training)
         h = run(self.ups, run(self.residuals, h, training), training)
         return GeneratorOutputs((rough, self.to_image(h)), mu, log_var)

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from stackgan_tf.models.conditioning import ConditioningAugmentation
-from stackgan_tf.models.layers import ConvBlock, ResidualBlock, Start, ToImage, run, tiled
+from stackgan_tf.models.layers import ConvBlock, JointBlock, ResidualBlock, Start, ToImage, run
 from stackgan_tf.models.network import Network
 from stackgan_tf.structs import GeneratorOutputs, Tensor
 
@@ -48,13 +48,13 @@ class NextStage(keras.layers.Layer):
     def __init__(self, width: int, residual_blocks: int, grows: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         common = {"dtype": self.dtype_policy}
-        self.joint = ConvBlock(width, activation="glu", name="joint", **common)
+        self.joint = JointBlock(width, activation="glu", name="joint", **common)
         self.residuals = [ResidualBlock(width, name=f"residual_{i}", **common) for i in range(residual_blocks)]
         self.up = ConvBlock(width // 2 if grows else width, activation="glu", upsample=grows, name="up", **common)
 
     def call(self, h: Tensor, condition: Tensor, training: bool = False) -> Tensor:
         """[B, S, S, width], [B, E] -> [B, 2S, 2S, width / 2], or the size and width of h."""
-        h = self.joint(ops.concatenate([tiled(condition, h), h], axis=-1), training=training)
+        h = self.joint(h, condition, training=training)
         return self.up(run(self.residuals, h, training), training=training)
 
 

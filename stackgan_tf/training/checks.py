@@ -11,9 +11,11 @@ from stackgan_tf.data.prepare import builder_class
 from stackgan_tf.errors import UserError
 from stackgan_tf.generation import load_generator, run_config
 
-# What may change when a run goes on: how long it goes, what it writes, and what it does where numbers go wrong.
+# What may change when a run goes on: how long it goes, what it writes, what it does where numbers go wrong, and what
+# changes no number.
 RESUMABLE = (
     "train.steps",
+    "train.recompute",
     "train.on_nan",
     "train.log_every_steps",
     "train.sample_every_steps",

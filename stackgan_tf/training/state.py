@@ -13,6 +13,7 @@ from stackgan_tf.training import schedules
 from stackgan_tf.training.adam import Adam
 from stackgan_tf.training.ema import copy_weights
 from stackgan_tf.training.optimizer import Optimizer
+from stackgan_tf.training.recompute import recompute_blocks
 
 
 class TrainState(tf.Module):
@@ -51,6 +52,8 @@ class TrainState(tf.Module):
         for model in (self.generator, *self.discriminators):
             if strategy.num_replicas_in_sync > 1 or (penalised and model is not self.generator):
                 synchronize_batch_norm(model)
+            if config.train.recompute:
+                recompute_blocks(model)
 
     @property
     def optimizers(self) -> dict[str, Optimizer]:

@@ -1,6 +1,6 @@
 """One training step, as the papers write it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -12,11 +12,13 @@ from stackgan_tf.distribution import replica_rows
 from stackgan_tf.models.diff_augment import NUMBERS, diff_augment
 from stackgan_tf.structs import Batch, GeneratorOutputs, Logits
 from stackgan_tf.training import collapse
+from stackgan_tf.training.accumulate import of_this_replica, sum_of_parts
 from stackgan_tf.training.ema import update_average
 from stackgan_tf.training.optimizer import finite_statistics
 from stackgan_tf.training.state import TrainState
 
 Metrics = dict[str, tf.Tensor]
+Inputs = tuple[Batch, dict[str, tf.Tensor], tf.Tensor]  # the distributed batch; of the global one, noise and numbers
 
 SHOWN = ("real", "mismatched", "fake", "taught")  # images of a step at each scale; by the last G is taught
 
@@ -51,7 +53,7 @@ class Part(NamedTuple):
     batch: Batch
     noise: dict[str, tf.Tensor]
     augmentation: tf.Tensor  # see `draw_augmentation`
-    ends: bool  # whether its last row is that of the global batch, which has no next row
+    with_next: int | tf.Tensor  # how many of its rows have a next row: all but the last one of the global batch
 
 
 class Share(NamedTuple):
@@ -83,7 +85,8 @@ class TrainStep:
         numbers = draw_augmentation(self.batch_size, len(state.discriminators), train.seed, state.position)
 
         def run(lazy: bool) -> Metrics:
-            return self.strategy.run(self._replica_step, args=(batch, noise, numbers, lazy))
+            update = self._at_once if self.parts == 1 else self._in_parts
+            return update((batch, noise, numbers), lazy)
 
         with finite_statistics(self.strategy, (state.generator, *state.discriminators), state.healthy):
             metrics = self._with_lazy_penalties(run)
@@ -104,48 +107,61 @@ class TrainStep:
         self.state.step.assign_add(1)
         self.state.position.assign_add(1)
 
-    def _replica_step(self, batch: Batch, noise: dict[str, tf.Tensor], numbers: tf.Tensor, lazy: bool) -> Metrics:
-        rows = replica_rows(self.batch_size)
-        noise, numbers = tf.nest.map_structure(lambda value: value[rows], (noise, numbers))
-        whole = Part(batch, noise, numbers, rows.stop == self.batch_size)
-        metrics = self._at_once(whole, lazy) if self.parts == 1 else self._in_parts(whole, lazy)
-        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, metrics)
-
-    def _at_once(self, part: Part, lazy: bool) -> Metrics:
+    def _at_once(self, inputs: Inputs, lazy: bool) -> Metrics:
         """One forward pass of G serves every D, and then G."""
-        metrics: Metrics = {}
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            outputs = self._generate(part, tape)
-            with tape.stop_recording():
-                for i in range(len(self.state.discriminators)):
-                    metrics |= self._update(f"d{i}", self._discriminator_share(i, part, outputs, lazy))
-            share = self._generator_share(part, outputs, tape)
-        return metrics | self._update("g", share)
 
-    def _in_parts(self, whole: Part, lazy: bool) -> Metrics:
+        def of_replica(*inputs: Any) -> Metrics:
+            part, metrics = self._part(0, *inputs), {}
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                outputs = self._generate(part, tape)
+                with tape.stop_recording():
+                    for i in range(len(self.state.discriminators)):
+                        metrics |= self._update(f"d{i}", self._discriminator_share(i, part, outputs, lazy))
+                share = self._generator_share(part, outputs, tape)
+            return _over_replicas(metrics | self._update("g", share))
+
+        return self.strategy.run(of_replica, args=inputs)
+
+    def _in_parts(self, inputs: Inputs, lazy: bool) -> Metrics:
         """The same update from gradients that are summed part by part, in the memory of one part.
 
         G is updated by the updated D's, so it draws every part twice. Batch norm sees a part at a time.
         """
-        count, metrics = len(self.state.discriminators), {}
-        size = whole.augmentation.shape[0] // self.parts
 
-        def part(j: int) -> Part:
-            own = slice(j * size, (j + 1) * size)
-            taken = tf.nest.map_structure(lambda v: v if v is None else v[own], tuple(whole[:-1]))
-            return Part(*taken, ends=whole.ends and j == self.parts - 1)
-
-        def of_discriminators(part: Part) -> list[Share]:
+        def of_discriminators(j: tf.Tensor, *inputs: Any) -> dict[str, Share]:
+            part = self._part(j, *inputs)
             outputs = self._generate(part)
-            return [self._discriminator_share(i, part, outputs, lazy) for i in range(count)]
+            indices = range(len(self.state.discriminators))
+            return {f"d{i}": self._discriminator_share(i, part, outputs, lazy) for i in indices}
 
-        def of_generator(part: Part) -> Share:
+        def of_generator(j: tf.Tensor, *inputs: Any) -> dict[str, Share]:
+            part = self._part(j, *inputs)
             with tf.GradientTape(watch_accessed_variables=False) as tape:
-                return self._generator_share(part, self._generate(part, tape), tape)
+                return {"g": self._generator_share(part, self._generate(part, tape), tape)}
 
-        for i, share in enumerate(_in_turn(of_discriminators, part, self.parts)):
-            metrics |= self._update(f"d{i}", share)
-        return metrics | self._update("g", _in_turn(of_generator, part, self.parts))
+        def update(shares: Sequence[dict[str, Share]]) -> Metrics:
+            told = [self._update(network, share) for network, share in of_this_replica(shares).items()]
+            return _over_replicas({name: value for metrics in told for name, value in metrics.items()})
+
+        metrics: Metrics = {}
+        for of_part in (of_discriminators, of_generator):
+            shares = sum_of_parts(self.strategy, of_part, self.parts, inputs)
+            metrics |= self.strategy.run(update, args=(shares,))
+        return metrics
+
+    def _part(self, j: int | tf.Tensor, batch: Batch, noise: dict[str, tf.Tensor], numbers: tf.Tensor) -> Part:
+        """Of this replica's rows of the global batch."""
+        rows = replica_rows(self.batch_size)
+        noise, numbers = tf.nest.map_structure(lambda value: value[rows], (noise, numbers))
+        size = numbers.shape[0] // self.parts
+        ends = rows.stop == self.batch_size
+        if self.parts == 1:
+            return Part(batch, noise, numbers, size - ends)
+        batch, noise, numbers = tf.nest.map_structure(
+            lambda v: v if v is None else tf.reshape(v, (self.parts, size, *v.shape[1:]))[j], (batch, noise, numbers)
+        )
+        # A tensor in every replica: where shapes are known, synchronised batch norm's gradient says less to the others.
+        return Part(batch, noise, numbers, size - tf.cast(ends & (j == self.parts - 1), tf.int32))
 
     def _update(self, network: str, share: Share) -> Metrics:
         norm = self.state.optimizers[network].apply(share.loss, share.gradients)
@@ -203,8 +219,7 @@ class TrainStep:
             return objectives.pairs_v2(d, real, mismatched, fake, condition)
         reader = generator.conditioning or generator.stage1.conditioning  # where Stage-II does not read the text
         following = tf.stop_gradient(reader.gaussian(batch.mismatched_text_embedding)[0])
-        with_next = fake.shape[0] - part.ends
-        return objectives.pairs_v1(d, real, fake, condition, following, with_next)
+        return objectives.pairs_v1(d, real, fake, condition, following, part.with_next)
 
     def _shown(self, kind: str, i: int, images: tf.Tensor, part: Part) -> tf.Tensor:
         """Images as D_i shall see them."""
@@ -215,10 +230,6 @@ class TrainStep:
         return {name: tf.reduce_sum(term) / self.batch_size for name, term in terms.items()}
 
 
-def _in_turn(share_of: Callable[[Part], Any], part: Callable[[int], Part], count: int) -> Any:
-    """The sum of what parts give, each computed after the sum of those before it."""
-    total = share_of(part(0))
-    for j in range(1, count):
-        with tf.control_dependencies(tf.nest.flatten(total)):
-            total = tf.nest.map_structure(tf.add, total, share_of(part(j)))
-    return total
+def _over_replicas(metrics: Metrics) -> Metrics:
+    """The sum of every replica's shares."""
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, metrics)

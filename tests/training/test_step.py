@@ -78,7 +78,8 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(family, replicas, re
     found = {}
     for parts in (1, 2, 4) if replicas == "one_replica" else (1, 2):
         fields = {"batch_size": 8, "accumulate": parts}
-        config = tiny_config(family, model={"discriminator_norm": "layer"}, train=fields)
+        loss = {"r1_weight": 0.5, "r1_every_steps": 2} if family == "v1_stage1" else {}
+        config = tiny_config(family, model={"discriminator_norm": "layer"}, loss=loss, train=fields)
         state = TrainState(config, strategy, steps_per_epoch=10)
         for layer in state.generator._flatten_layers():
             if isinstance(layer, keras.layers.BatchNormalization):

@@ -1,0 +1,98 @@
+"""How much memory does a training step take, and what does saving memory cost in time?
+
+    python benchmarks/memory.py --set=model.gf=16 --set=model.df=16
+
+A card's whole training state and its step, on random data. Every way of saving memory is a process of its own, so that
+peaks do not mix. Counted is the most memory that the process ever held (ru_maxrss): once when the step was traced, with
+Python, TensorFlow, weights, Adam's moments and the graph, and once at the end. Between the two lie the optimized graph
+and a step's tensors. TensorFlow keeps what it frees, and threads run in another order each time: a peak is true to
+about a tenth. GPU memory is not counted.
+"""
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+from absl import app, flags
+
+from stackgan_tf import cards, text
+from stackgan_tf.config import Config
+from stackgan_tf.structs import Batch
+
+WAYS = {
+    "plain": (),
+    "accumulate=2": ("train.accumulate=2",),
+    "accumulate=4": ("train.accumulate=4",),
+    "recompute": ("train.recompute=true",),
+    "recompute, accumulate=4": ("train.recompute=true", "train.accumulate=4"),
+}
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("dataset", "oxford102", "As in stackgan_tf.train.")
+flags.DEFINE_string("model", "v2", "As in stackgan_tf.train.")
+flags.DEFINE_multi_string("set", [], "Changes one field of every run: section.field=value. May be repeated.")
+flags.DEFINE_integer("steps", 3, "Timed steps, of which the median counts; one more comes first.")
+flags.DEFINE_enum("way", None, list(WAYS), "Measures this one, in this process, and prints its figures as JSON.")
+
+
+def random_batch(config: Config) -> Batch:
+    """A global batch as the pipeline makes it, of noise instead of photographs."""
+    rng, rows = np.random.default_rng(0), config.train.batch_size
+
+    def images() -> tuple[np.ndarray, ...]:
+        return tuple(rng.integers(0, 256, (rows, s, s, 3), np.uint8) for s in config.judged_scales)
+
+    if not config.model.conditional:
+        return Batch(images())
+    said = rng.standard_normal((rows, config.data.text_size), np.float32)
+    if config.model.family == "v2":
+        return Batch(images(), said, images())
+    return Batch(images(), said, None, np.roll(said, -1, axis=0), np.ones(rows, np.float32))
+
+
+def measured(way: str) -> dict[str, float]:
+    """GiB when the step was traced and at the peak, and seconds a step."""
+    import tensorflow as tf
+
+    from stackgan_tf.distribution import make_strategy
+    from stackgan_tf.training.state import TrainState
+    from stackgan_tf.training.step import TrainStep
+
+    card = cards.find(FLAGS.dataset, FLAGS.model)
+    config, _ = text.resolved(cards.build(card.values, (*FLAGS.set, *WAYS[way])))
+    strategy = make_strategy(config.train.batch_size)
+    step = TrainStep(TrainState(config, strategy, steps_per_epoch=1000), strategy, config)
+    data = tf.data.Dataset.from_tensors(random_batch(config))
+    batch = next(iter(strategy.experimental_distribute_dataset(data)))
+    step.__call__.get_concrete_function(batch)
+    before, seconds = peak(), []
+    for _ in range(FLAGS.steps + 1):
+        began = time.perf_counter()
+        float(step(batch)["g/loss"])
+        seconds.append(time.perf_counter() - began)
+    return {"before": before, "peak": peak(), "seconds": statistics.median(seconds[1:])}
+
+
+def peak() -> float:
+    """Of this process until now, in GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def main(_: list[str]) -> None:
+    """Prints a row for each way."""
+    if FLAGS.way:
+        print(json.dumps(measured(FLAGS.way)))
+        return
+    print("| | before the first step, GiB | peak, GiB | a step, s |\n| --- | --- | --- | --- |")
+    for way in WAYS:
+        command = [sys.executable, *sys.argv, f"--way={way}"]
+        row = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+        print(f"| {way} | {row['before']:.2f} | {row['peak']:.2f} | {row['seconds']:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    app.run(main)
