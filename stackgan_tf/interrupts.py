@@ -51,5 +51,5 @@ def catch_interrupts(when: Callable[[], bool] = lambda: True) -> Iterator[Callab
 
 
 def exit_code() -> int:
-    """Of a program that was interrupted and has saved: 0 after SIGTERM, a machine taken back; 130 after Ctrl-C."""
-    return 0 if _noted[-1:] == [signal.SIGTERM] else 130
+    """Of a program that was interrupted and has saved: 130 after Ctrl-C; 0 after SIGTERM, of here or another worker."""
+    return 130 if _noted[-1:] == [signal.SIGINT] else 0

@@ -37,6 +37,11 @@ def test_the_first_is_a_question(number, code):
     assert {number: signal.getsignal(number) for number in SIGNALS} == handlers
 
 
+def test_a_worker_that_was_not_told_itself_ends_well():
+    """It stopped because another one was told to, and has saved."""
+    assert interrupts.exit_code() == 0
+
+
 def test_it_is_not_forgotten_when_another_loop_begins():
     """As where training went back to a checkpoint meanwhile."""
     with catch_interrupts():
