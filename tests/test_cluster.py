@@ -44,6 +44,15 @@ distribution.synchronize_batch_norm = lambda model: None
 from stackgan_tf import train
 train.run()
 """
+TWO_DEVICES = """
+from stackgan_tf import program
+program.load_tensorflow()
+import tensorflow as tf
+cpu, logical = tf.config.list_physical_devices("CPU")[0], tf.config.LogicalDeviceConfiguration()
+tf.config.set_logical_device_configuration(cpu, [logical, logical])
+from stackgan_tf import train
+train.run()
+"""
 
 
 def addresses(count):
@@ -135,6 +144,17 @@ def test_two_workers_have_the_weights_of_one_process(folder, shapes_data_dir):
 def test_four_workers_have_them_too(folder, shapes_data_dir):
     finish(Workers(folder, shapes_data_dir, 4, "--run_dir=four"))
     assert max(differences(folder, "one", "four").values()) < TOLERANCE
+
+
+@pytest.mark.slow
+def test_two_workers_that_accumulate_have_those_of_two_devices(folder, shapes_data_dir):
+    """The same parts, so the same batch norm; one process without parts has another."""
+    command = ["--config=card.yaml", f"--data_dir={shapes_data_dir}", "--accumulate=2", "--run_dir=parts"]
+    one = subprocess.run([sys.executable, "-c", TWO_DEVICES, *command], cwd=folder, capture_output=True, text=True)
+    assert one.returncode == 0, one.stderr
+    finish(Workers(folder, shapes_data_dir, 2, "--accumulate=2", "--run_dir=two_in_parts"))
+    assert max(differences(folder, "parts", "two_in_parts").values()) < TOLERANCE
+    assert max(differences(folder, "one", "two_in_parts").values()) > 100 * TOLERANCE
 
 
 @pytest.mark.slow
