@@ -27,6 +27,7 @@ model: {family: v2, base_size: 8, branches: 2, gf: 8, df: 4, noise_size: 6, cond
 train: {steps: 6, batch_size: 8, log_every_steps: 1, sample_every_steps: 100, checkpoint_every_steps: 2}
 """
 TOLERANCE = 1e-4  # of weights, averages and moments after 6 steps; 2e-5 was the most seen, of moments about 1
+PATIENCE = 900  # seconds, on a busy machine; what hangs ends then
 TRAIN = ("-m", "stackgan_tf.train")
 # Known-bad twins: the program with one thing taken out. The source files are the same, so that the workers agree.
 SAME_ROWS = """
@@ -71,6 +72,8 @@ def tf_config(names, index, job="worker"):
 class Workers:
     """Processes of one cluster, each with the same command."""
 
+    every = []  # that a test has started
+
     def __init__(self, folder, data_dir, count, *flags, program=TRAIN, of_the_last=()):
         self.names, self.folder = addresses(count), folder
         flags = ["--config=card.yaml", f"--data_dir={data_dir}", "--peers_deadline_seconds=120", *flags]
@@ -79,19 +82,15 @@ class Workers:
 
     def start(self, index, *flags):
         environment = os.environ | {"TF_CONFIG": tf_config(self.names, index)}
-        return subprocess.Popen(
-            [*self.command, *flags],
-            cwd=self.folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen([*self.command, *flags], cwd=self.folder, env=environment, text=True, **pipes)
+        self.every.append(process)
+        return process
 
     def end(self):
         """The results of all, which must come."""
         with ThreadPoolExecutor(len(self.processes)) as pool:
-            outputs = list(pool.map(lambda p: p.communicate(timeout=300), self.processes))
+            outputs = list(pool.map(lambda p: p.communicate(timeout=PATIENCE), self.processes))
         return [
             subprocess.CompletedProcess(p.args, p.returncode, *output)
             for p, output in zip(self.processes, outputs, strict=True)
@@ -100,10 +99,18 @@ class Workers:
     def at_step(self, run_dir, step):
         """Waits for a line of the metrics."""
         metrics = self.folder / run_dir / "metrics.jsonl"
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + PATIENCE
         while not (metrics.exists() and metrics.read_text().count("\n") >= step):
             assert time.monotonic() < deadline and all(p.poll() is None for p in self.processes)
             time.sleep(0.1)
+
+
+@pytest.fixture(autouse=True)
+def none_is_left():
+    yield
+    for process in Workers.every:
+        process.kill()
+    Workers.every.clear()
 
 
 def finish(started):
