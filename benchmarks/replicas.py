@@ -17,7 +17,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from stackgan_tf import cards, cluster
 from stackgan_tf import config as configs
@@ -90,6 +90,7 @@ def answer(devices: int) -> None:
     from stackgan_tf.training.state import TrainState
     from stackgan_tf.training.step import TrainStep
 
+    logging.set_verbosity(logging.WARNING)
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
     given, members = cards.build(cards.find(FLAGS.dataset, FLAGS.model).values, FLAGS.set), cluster.from_environment()
