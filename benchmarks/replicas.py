@@ -4,7 +4,8 @@
 
 One replica; two logical devices of one process; two and four processes that speak over loopback, as TF_CONFIG names
 them. The real step of the real input pipeline, without logs and saves. All are started first, then take turns, while
-the others wait: images per second as medians over the rounds, and the median of the ratios to one replica.
+the others wait: medians over the rounds, and of the ratios to one replica. Beside other work more processes get a
+larger share of the cores; the processor's time, of all processes together, is then the figure to look at.
 """
 
 import json
@@ -59,12 +60,13 @@ class Way:
             self.processes.append(subprocess.Popen(command, env=environment, text=True, **pipes))
         self._answers()
 
-    def turn(self) -> float:
-        """Seconds that its steps take, until the last process has done them."""
+    def turn(self) -> tuple[float, float]:
+        """Seconds that its steps take, until the last process has done them, and those of the processor."""
         for process in self.processes:
             process.stdin.write("\n")
             process.stdin.flush()
-        return max(self._answers())
+        seconds, of_processor = zip(*self._answers(), strict=True)
+        return max(seconds), sum(of_processor)
 
     def end(self) -> None:
         """Lets the processes go."""
@@ -73,12 +75,12 @@ class Way:
         for process in self.processes:
             process.wait()
 
-    def _answers(self) -> list[float]:
-        return [float(process.stdout.readline()) for process in self.processes]
+    def _answers(self) -> list[list[float]]:
+        return [json.loads(process.stdout.readline()) for process in self.processes]
 
 
 def answer(devices: int) -> None:
-    """A process that is measured: says 0 when it is ready, then for each line what its steps took."""
+    """A process that is measured: says when it is ready, then for each line what its steps took."""
     import tensorflow as tf
 
     from stackgan_tf import distribution, text, workers
@@ -101,13 +103,13 @@ def answer(devices: int) -> None:
     plan = BatchPlan(records, config, Embeddings(records, encoder) if encoder else None)
     step = TrainStep(TrainState(config, strategy, len(records) // size), strategy, config)
     batches = iter(strategy.distribute_datasets_from_function(partial(training_batches, plan, 0)))
-    print(0, flush=True)
+    print([], flush=True)
     for _ in sys.stdin:
-        start = time.perf_counter()
+        start, before = time.perf_counter(), time.process_time()
         for _ in range(FLAGS.steps):
             metrics = step(next(batches))
         metrics["g/loss"].numpy()
-        print(time.perf_counter() - start, flush=True)
+        print([time.perf_counter() - start, time.process_time() - before], flush=True)
     os._exit(0)  # an input pipeline's threads may hold the interpreter's own end
 
 
@@ -119,21 +121,30 @@ def main(_: list[str]) -> None:
     os.environ.pop(cluster.VARIABLE, None)
     batch_size = cards.build(cards.find(FLAGS.dataset, FLAGS.model).values, FLAGS.set).train.batch_size
     ways = {name: Way(*counts) for name, counts in WAYS.items()}
-    seconds = {name: [] for name in ways}
+    taken = {name: [] for name in ways}
     for round_ in range(1 + FLAGS.rounds):
         for name, way in ways.items():
             took = way.turn()
             if round_:
-                seconds[name].append(took)
+                taken[name].append(took)
     for way in ways.values():
         way.end()
-    base = seconds[next(iter(seconds))]
+    images, base = batch_size * FLAGS.steps, taken[next(iter(taken))]
     print(f"{batch_size} images a step, {FLAGS.steps} steps a turn, {FLAGS.rounds} rounds, {CORES} cores\n")
-    print("| | images per second | least, most | of one replica |\n| --- | --- | --- | --- |")
-    for name, taken in seconds.items():
-        speeds = [batch_size * FLAGS.steps / took for took in taken]
-        ratio = statistics.median(b / took for b, took in zip(base, taken, strict=True))
-        print(f"| {name} | {statistics.median(speeds):.1f} | {min(speeds):.1f}, {max(speeds):.1f} | {ratio:.3f} |")
+    print("| | images per second | least, most | of one replica | processor, ms an image | of one replica |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name, turns in taken.items():
+        speeds, costs = [images / wall for wall, _ in turns], [1000 * cpu / images for _, cpu in turns]
+        faster, dearer = (statistics.median(ratios) for ratios in zip(*map(_ratios, turns, base), strict=True))
+        print(
+            f"| {name} | {statistics.median(speeds):.1f} | {min(speeds):.1f}, {max(speeds):.1f} | {faster:.3f} "
+            f"| {statistics.median(costs):.1f} | {dearer:.3f} |"
+        )
+
+
+def _ratios(turn: tuple[float, float], base: tuple[float, float]) -> tuple[float, float]:
+    """Of speeds, and of the processor's time."""
+    return base[0] / turn[0], turn[1] / base[1]
 
 
 if __name__ == "__main__":
