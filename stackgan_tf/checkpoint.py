@@ -68,8 +68,8 @@ class Checkpoints:
         """
         with checkpoint_files.new(self.run_dir, step) as path:
             self.checkpoint.write(path)
-        self.saved = step
-        checkpoint_files.remove_old(self.run_dir, step, self.keep, self.keep_every_hours)
+        before, self.saved = self.saved, step
+        checkpoint_files.remove_old(self.run_dir, step, self.keep, self.keep_every_hours, before)
 
     def _last_good(self) -> str:
         path = latest(self.run_dir)

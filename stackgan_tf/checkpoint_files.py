@@ -88,17 +88,19 @@ def new(run_dir: Path, step: int) -> Iterator[str]:
     _to_disk(folder)
 
 
-def remove_old(run_dir: Path, step: int, keep: int, keep_every_hours: float) -> None:
+def remove_old(run_dir: Path, step: int, keep: int, keep_every_hours: float, before: int | None = None) -> None:
     """Keeps the newest `keep` checkpoints up to `step`, and of the older ones one every so many hours for ever.
 
-    Those beyond `step` go: they were damaged, or training went back.
+    Those beyond `step`, and between it and `before`, go: they were damaged, or training went back.
 
     Args:
         keep_every_hours: 0: none of the older ones.
+        before: the step of the checkpoint that came last, or was gone on from; None: not known.
     """
     folder = run_dir / FOLDER
     paths = [path for path in _paths(folder) if not _file(path, "keep").exists()]
-    behind = [path for path in paths if checkpoint_step(path) <= step]
+    past = step if before is None else min(before, step)
+    behind = [path for path in paths if (at := checkpoint_step(path)) <= past or at == step]
     for path in set(paths) - set(behind):
         _remove(path)
     kept_at = max((_saved_at(str(file.with_suffix(""))) for file in folder.glob("ckpt-*.keep")), default=0.0)

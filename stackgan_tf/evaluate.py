@@ -13,7 +13,7 @@ from pathlib import Path
 
 from absl import flags
 
-from stackgan_tf import program
+from stackgan_tf import interrupts, program
 from stackgan_tf.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -31,6 +31,7 @@ flags.DEFINE_string("data_dir", "~/tensorflow_datasets", "As in stackgan_tf.trai
 
 def main() -> int:
     """Flags in, a table and a file of figures out; the exit code."""
+    interrupts.raise_on_sigterm()
     if not FLAGS.run_dir:
         raise UserError("--run_dir is missing: the folder that python -m stackgan_tf.train left")
     if not FLAGS.protocol:
@@ -66,7 +67,7 @@ def main() -> int:
     figures = judge.evaluate(judged, list(dict.fromkeys(asked)), strategy)
     if figures is None:
         sys.stderr.write(f"interrupted and saved; the same command goes on ({run_dir})\n")
-        return 130
+        return interrupts.exit_code()
     path = judge.write(judged, figures)
     sys.stdout.write(
         f"{judge.table(figures)}{path}: step {artist.step}, {'average' if FLAGS.ema else 'live'} weights\n"

@@ -11,12 +11,17 @@ from pathlib import Path
 def whole(path: Path) -> Iterator[Path]:
     """A place beside `path` to make a file or folder in; moved there at the end, gone after an error.
 
-    A process killed meanwhile leaves what was there before.
+    A process killed meanwhile leaves what was there before. An error of writing itself, which has no name, gets `path`.
     """
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
-        made = Path(beside) / path.name
-        yield made
-        os.replace(made, path)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
+            made = Path(beside) / path.name
+            yield made
+            os.replace(made, path)
+    except OSError as error:
+        if error.errno and not error.filename:
+            error.filename = str(path)
+        raise
 
 
 def write_whole(path: Path, text: str) -> None:

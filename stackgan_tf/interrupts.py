@@ -12,10 +12,10 @@ class Terminated(KeyboardInterrupt):
 
 
 def raise_on_sigterm() -> None:
-    """From now on SIGTERM raises `Terminated`; a second one kills."""
+    """From now on SIGTERM raises `Terminated`, once."""
 
     def handle(number: int, _: object) -> None:
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, signal.SIG_IGN)
         raise Terminated
 
     signal.signal(signal.SIGTERM, handle)
@@ -23,7 +23,9 @@ def raise_on_sigterm() -> None:
 
 @contextmanager
 def catch_interrupts(when: Callable[[], bool] = lambda: True) -> Iterator[Callable[[], bool]]:
-    """Turns the first Ctrl-C or SIGTERM into an answer to ask for; a second Ctrl-C acts as ever, a SIGTERM kills.
+    """Turns the first Ctrl-C or SIGTERM into an answer to ask for; a second Ctrl-C acts as ever.
+
+    A second SIGTERM does nothing: it is the same one, sent to a group of processes and handed on by one of them.
 
     Args:
         when: whether there is something to save yet; before that a signal acts as ever.
@@ -40,7 +42,7 @@ def catch_interrupts(when: Callable[[], bool] = lambda: True) -> Iterator[Callab
             signal.raise_signal(number)
             return
         _noted.append(number)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     for name in (signal.SIGINT, signal.SIGTERM):
         former[name] = signal.signal(name, note)
@@ -51,5 +53,5 @@ def catch_interrupts(when: Callable[[], bool] = lambda: True) -> Iterator[Callab
 
 
 def exit_code() -> int:
-    """Of a program that was interrupted and has saved: 0 after SIGTERM, a machine taken back; 130 after Ctrl-C."""
-    return 0 if _noted[-1:] == [signal.SIGTERM] else 130
+    """Of a program that was interrupted and has saved: 130 after Ctrl-C; 0 after SIGTERM, of here or another worker."""
+    return 130 if _noted[-1:] == [signal.SIGINT] else 0

@@ -10,6 +10,7 @@ set, the same command on each machine trains on all of them (configs/clusters/RE
 
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from absl import flags
@@ -107,6 +108,7 @@ def _train(config: Config, run_dir: Path, members: cluster.Cluster | None) -> bo
     from stackgan_tf.data.prepare import prepare
     from stackgan_tf.training import precision
     from stackgan_tf.training.checks import check
+    from stackgan_tf.training.lock import locked
     from stackgan_tf.training.run import train
 
     batch_size, said = config.train.batch_size, {name: repr(value) for name, value in configs.flat(config).items()}
@@ -117,9 +119,12 @@ def _train(config: Config, run_dir: Path, members: cluster.Cluster | None) -> bo
     config, encoder = text.resolved(precision.resolved(config, run_dir), run_dir)
     check(config, run_dir, FLAGS.resume, strategy.num_replicas_in_sync)
     source_dir = Path(FLAGS.source_dir) if FLAGS.source_dir else None
-    with workers.chief_first(strategy):
-        builder = prepare(config.data.dataset, Path(FLAGS.data_dir), source_dir, FLAGS.skip_broken)
-    return train(config, encoder, builder, run_dir, FLAGS.resume, strategy)
+    with ExitStack() as whole_run:
+        with workers.chief_first(strategy):
+            if workers.is_chief(strategy):
+                whole_run.enter_context(locked(run_dir))
+            builder = prepare(config.data.dataset, Path(FLAGS.data_dir), source_dir, FLAGS.skip_broken)
+        return train(config, encoder, builder, run_dir, FLAGS.resume, strategy)
 
 
 def _card() -> Card:

@@ -1,5 +1,12 @@
 """Cards side by side."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -26,6 +33,22 @@ def test_cards_are_trained_and_compared(tmp_path, shapes_data_dir):
     assert Image.open(tmp_path / "out/pictures.png").size[0] > 200
     config = (tmp_path / "out/shapes_v1_stage2_text_once/config.yaml").read_text()
     assert "stage1_run_dir: out/shapes_v1_stage1" in config and "stage2_text: false" in config
+
+
+def test_told_by_its_group_and_by_the_program_a_training_still_saves(tmp_path, shapes_data_dir):
+    """A SIGTERM to a group of processes reaches the training twice: once more handed on."""
+    flags = ["--dataset=shapes", "--cards=v2,v2_no_jcu", "--steps=100000", "--out=out", *CHANGES]
+    command = [sys.executable, "-m", "stackgan_tf.ablate", *flags, f"--data_dir={shapes_data_dir}"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    metrics = tmp_path / "out/shapes_v2/metrics.jsonl"
+    while not (metrics.exists() and metrics.read_text()):
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0 and "interrupted and saved" in stderr and "Traceback" not in stderr, stderr
+    last = json.loads(metrics.read_text().splitlines()[-1])["step"]
+    assert (tmp_path / f"out/shapes_v2/checkpoints/ckpt-{last}.index").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """`evaluate` and `train_classifier` as a user runs them."""
 
 import json
+import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -120,6 +123,18 @@ def test_evaluate_as_a_user_runs_it(tmp_path, shapes_data_dir):
     figures = json.loads((tmp_path / "run/evaluation/1.json").read_text())["figures"]
     fids = {figure["weights"]: figure["value"] for figure in figures if figure["name"] == "fid40_tiny_bicubic_test"}
     assert set(fids) == {"ema", "live"} and fids["ema"] != fids["live"]
+
+
+def test_evaluate_told_to_end_saves_and_is_no_failure(tmp_path, shapes_data_dir):
+    save_run(tmp_path / "run", tiny_config(data={"dataset": "shapes"}))
+    said = ["--run_dir=run", f"--data_dir={shapes_data_dir}", "--protocol=attributes", "--num_samples=1000000"]
+    command = [sys.executable, "-m", "stackgan_tf.evaluate", *said]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    next(line for line in process.stderr if "/1000000 " in line and " 0/1000000 " not in line)  # of the progress bar
+    process.send_signal(signal.SIGTERM)
+    told = process.stderr.read()
+    assert process.wait() == 0 and "interrupted and saved" in told and "Traceback" not in told, told
+    assert list((tmp_path / "run/evaluation").glob("partial-1-*/*.npz"))
 
 
 def test_weights_that_cannot_be_read_are_no_reason_to_train_another_network(tmp_path, shapes_data_dir):

@@ -30,11 +30,16 @@ def test_the_first_is_a_question(number, code):
         assert not interrupted()
         os.kill(os.getpid(), number)
         assert interrupted()
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "the next one kills"
+        os.kill(os.getpid(), signal.SIGTERM)  # of the group, and handed on by a process of it
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert interrupts.exit_code() == code
     assert {number: signal.getsignal(number) for number in SIGNALS} == handlers
+
+
+def test_a_worker_that_was_not_told_itself_ends_well():
+    """It stopped because another one was told to, and has saved."""
+    assert interrupts.exit_code() == 0
 
 
 def test_it_is_not_forgotten_when_another_loop_begins():
@@ -60,3 +65,11 @@ def test_what_a_program_ends_with(code, expected):
     program += "from stackgan_tf import program; program.run(main)"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.returncode == expected and len(result.stderr.splitlines()) == 1, result.stderr
+
+
+def test_a_second_sigterm_does_not_hinder_the_cleaning_up():
+    interrupts.raise_on_sigterm()
+    with pytest.raises(Terminated):
+        os.kill(os.getpid(), signal.SIGTERM)
+        pytest.fail("it went on")
+    os.kill(os.getpid(), signal.SIGTERM)

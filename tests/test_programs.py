@@ -114,6 +114,19 @@ def test_interrupted_it_saves_and_goes_on(folder, shapes_data_dir, number, code)
     assert saved.name == f"ckpt-{last}.index"
 
 
+def test_two_runs_in_one_run_directory(folder, shapes_data_dir):
+    """The second is refused; the first does not notice."""
+    metrics = folder / "shared/metrics.jsonl"
+    process = started(folder, shapes_data_dir, "shared", metrics)
+    flags = ["--config=card.yaml", f"--data_dir={shapes_data_dir}", "--run_dir=shared", "--steps=100000"]
+    assert "shared: another process trains in it; wait" in refused(run("train", *flags, cwd=folder))
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0 and "interrupted and saved" in stderr
+    steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()]
+    assert steps == list(range(1, len(steps) + 1))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_before_the_first_step_a_signal_ends_it_at_once(folder, shapes_data_dir, number, code):

@@ -96,9 +96,9 @@ class MetricsFile(Callback):
         try:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
-        except OSError:
+        except OSError as error:
             os.truncate(self.path, end)
-            raise
+            raise OSError(error.errno, error.strerror, str(self.path)) from None
 
 
 class TensorBoard(Callback):

@@ -45,7 +45,7 @@ def train(
     resume: str,
     strategy: tf.distribute.Strategy,
 ) -> bool:
-    """Trains, or goes on; leaves everything in `run_dir`.
+    """Trains, or goes on; leaves everything in `run_dir`, which is there.
 
     Args:
         encoder: the configuration's; None without text.
@@ -116,11 +116,7 @@ def _inputs(config: Config, records: Records, embeddings: Embeddings | None, res
 def _describe(
     run_dir: Path, config: Config, encoder: text.TextEncoder | None, strategy: tf.distribute.Strategy
 ) -> None:
-    """The run directory, with all that it says before the first step."""
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--run_dir={run_dir}: cannot be made ({error.strerror})") from None
+    """All that the run directory says before the first step."""
     write_whole(run_dir / "config.yaml", configs.dump(config))
     if encoder and encoder.weights:
         _carry(encoder.weights, run_dir / text.FOLDER)
