@@ -124,5 +124,3 @@ def _called(op: tf.Operation) -> Iterator[tf.Graph]:
         for function in (value.func, *value.list.func):
             if function.name:
                 yield op.graph._get_function(function.name).graph  # nothing public leads there
-
-
