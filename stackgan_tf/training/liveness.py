@@ -28,13 +28,11 @@ def peak_bytes(graph: tf.Graph, device: str = "") -> int:
     A tensor lives from the operation that makes it to the last one that reads it; what the function returns lives to
     its end. A function that an operation calls, a branch or the body of a loop, adds its own peak while it runs: of
     branches the larger, of a loop one pass. Not counted: what is given to the function (its arguments, variables,
-    constants), and what an operation needs for itself, as a convolution does.
+    constants), what an operation needs for itself, as a convolution does, and tensors of a shape that is not known
+    before.
 
     Args:
         device: only of tensors there, or nowhere in particular; by default of all.
-
-    Raises:
-        ValueError: a shape is not known before the function runs.
     """
     order = list(_in_order(graph))
     readers = Counter(tensor.ref() for op in order for tensor in op.inputs)
@@ -112,10 +110,7 @@ def _buffer_of_input(op: tf.Operation, i: int, buffers: dict, reads: Counter[Buf
 def _bytes(tensor: tf.Tensor, device: str) -> int:
     if tensor.dtype in HANDLES or (device and tensor.device not in ("", device)):
         return 0
-    count = tensor.shape.num_elements()
-    if count is None:
-        raise ValueError(f"{tensor.name}: {tensor.shape} is not known before it runs")
-    return count * tensor.dtype.size
+    return (tensor.shape.num_elements() or 0) * tensor.dtype.size
 
 
 def _called(op: tf.Operation) -> Iterator[tf.Graph]:
