@@ -8,6 +8,7 @@ The configuration is the card configs/<dataset>_<model>.yaml, or --config, with 
 set, the same command on each machine trains on all of them (configs/clusters/README.md).
 """
 
+import dataclasses
 import os
 import sys
 from contextlib import ExitStack
@@ -106,7 +107,7 @@ def main() -> int:
 def _train(config: Config, run_dir: Path, members: cluster.Cluster | None) -> bool:
     from stackgan_tf import distribution, text, workers
     from stackgan_tf.data.prepare import prepare
-    from stackgan_tf.training import precision
+    from stackgan_tf.training import memory, precision
     from stackgan_tf.training.checks import check
     from stackgan_tf.training.lock import locked
     from stackgan_tf.training.run import train
@@ -124,7 +125,8 @@ def _train(config: Config, run_dir: Path, members: cluster.Cluster | None) -> bo
             if workers.is_chief(strategy):
                 whole_run.enter_context(locked(run_dir))
             builder = prepare(config.data.dataset, Path(FLAGS.data_dir), source_dir, FLAGS.skip_broken)
-        return train(config, encoder, builder, run_dir, FLAGS.resume, strategy)
+        tell = whole_run.enter_context(memory.told(config, run_dir))
+        return train(config, encoder, builder, run_dir, FLAGS.resume, strategy, tell)
 
 
 def _card() -> Card:
@@ -139,17 +141,29 @@ def _card() -> Card:
 def _dry_run(config: Config, run_dir: Path) -> int:
     import tensorflow as tf
 
-    from stackgan_tf import networks, text
+    from stackgan_tf import distribution, networks, text
+    from stackgan_tf.data.pipeline import batch_spec
     from stackgan_tf.data.prepare import builder_class
-    from stackgan_tf.training import precision
+    from stackgan_tf.training import memory, precision
+    from stackgan_tf.training.checks import check_shares
+    from stackgan_tf.training.state import TrainState
+    from stackgan_tf.training.step import TrainStep
 
     config, _ = text.resolved(precision.resolved(config, run_dir), run_dir)
     builder_class(config.data.dataset)
+    replicas = max(1, len(distribution.gpus()))
+    distribution.check_divides(config.train.batch_size, replicas)
+    check_shares(config, replicas)
     sys.stdout.write(configs.dump(config))
+    one = dataclasses.replace(config.train, batch_size=config.train.batch_size // replicas)
+    share, strategy = dataclasses.replace(config, train=one), tf.distribute.get_strategy()
     with tf.Graph().as_default():  # shapes only: no weight is drawn
-        counts = networks.parameter_counts(networks.build(config))
+        state = TrainState(share, strategy, steps_per_epoch=1)
+        need = memory.needed(TrainStep(state, strategy, share), batch_spec(share))
+    counts = networks.parameter_counts(networks.Networks(state.generator, state.discriminators))
     for name, count in counts:
         sys.stdout.write(f"# {name}: {count:,} trainable parameters\n")
+    sys.stdout.write(f"# {memory.verdict(need, config)[0]}\n")
     return 0
 
 

@@ -52,15 +52,6 @@ distribution.synchronize_batch_norm = lambda model: None
 from stackgan_tf import train
 train.run()
 """
-TWO_DEVICES = """
-from stackgan_tf import program
-program.load_tensorflow()
-import tensorflow as tf
-cpu, logical = tf.config.list_physical_devices("CPU")[0], tf.config.LogicalDeviceConfiguration()
-tf.config.set_logical_device_configuration(cpu, [logical, logical])
-from stackgan_tf import train
-train.run()
-"""
 
 
 def addresses(count):

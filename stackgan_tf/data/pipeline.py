@@ -13,6 +13,8 @@ from stackgan_tf.data.records import Record, Records
 from stackgan_tf.errors import UserError
 from stackgan_tf.structs import Batch
 
+READY = 2  # batches that wait for their step
+
 
 class OtherClass:
     """Draws records of any class but a given one, uniformly.
@@ -127,8 +129,23 @@ def training_batches(plan: BatchPlan, start: int, context: tf.distribute.InputCo
     return (
         tf.data.Dataset.range(start * here, np.iinfo(np.int64).max)
         .map(load, num_parallel_calls=os.cpu_count())
-        .prefetch(2 * here)
+        .prefetch(READY * here)
     )
+
+
+def batch_spec(config: Config) -> Batch:
+    """What `training_batches` gives a single replica."""
+    size, model = config.train.batch_size, config.model
+    images = tuple(tf.TensorSpec((size, side, side, 3), tf.uint8) for side in config.judged_scales)
+    if not model.conditional:
+        return Batch(images)
+    text = tf.TensorSpec((size, config.data.text_size))
+    return Batch(images, text, images) if model.family == "v2" else Batch(images, text, None, text, tf.TensorSpec(size))
+
+
+def held() -> int:
+    """How many batches there are at a time: being made, ready, and in the step."""
+    return os.cpu_count() + READY + 1
 
 
 def next_pair_weight(labels: tf.Tensor) -> tf.Tensor:

@@ -11,10 +11,11 @@ from stackgan_tf.data.prepare import builder_class
 from stackgan_tf.errors import UserError
 from stackgan_tf.generation import load_generator, run_config
 
-# What may change when a run goes on: how long it goes, what it writes, what it does where numbers go wrong, and what
-# changes no number.
+# What may change when a run goes on: how long it goes, in what memory, what it writes, and what it does where numbers
+# go wrong.
 RESUMABLE = (
     "train.steps",
+    "train.accumulate",
     "train.recompute",
     "train.on_nan",
     "train.log_every_steps",
@@ -29,11 +30,22 @@ def check(config: Config, run_dir: Path, resume: str, replicas: int) -> None:
     """Whether a run can start, as far as it can be told without its data.
 
     Raises:
-        UserError: as `builder_class`, `check_run_dir` and, for Stage-II, `check_stage1`; or the
-            parts do not divide a replica's share of the batch; or v1 with a part that has no pair of neighbours
-            (TensorFlow's convolution of an empty batch fails).
+        UserError: as `builder_class`, `check_shares`, `check_run_dir` and, for Stage-II, `check_stage1`.
     """
     builder_class(config.data.dataset)
+    check_shares(config, replicas)
+    going_on = check_run_dir(run_dir, config, resume)
+    if config.model.family == "v1_stage2" and not going_on:
+        check_stage1(config)
+
+
+def check_shares(config: Config, replicas: int) -> None:
+    """Whether each replica can have its share of the batch in parts.
+
+    Raises:
+        UserError: the parts do not divide a replica's share of the batch; or v1 with a part that has no pair of
+            neighbours (TensorFlow's convolution of an empty batch fails).
+    """
     train = config.train
     share = train.batch_size // replicas
     if share % train.accumulate:
@@ -46,9 +58,6 @@ def check(config: Config, run_dir: Path, resume: str, replicas: int) -> None:
             f"train.batch_size={train.batch_size}: v1 pairs neighbours, so that each of {replicas} replicas "
             f"needs two images in each of {train.accumulate} parts; use at least {least}"
         )
-    going_on = check_run_dir(run_dir, config, resume)
-    if config.model.family == "v1_stage2" and not going_on:
-        check_stage1(config)
 
 
 def check_run_dir(run_dir: Path, config: Config, resume: str) -> bool:

@@ -30,6 +30,7 @@ from stackgan_tf.training.checks import check_run_dir, stage1_generator
 from stackgan_tf.training.divergence import Diverged, Guard
 from stackgan_tf.training.ema import copy_weights
 from stackgan_tf.training.loop import run_loop
+from stackgan_tf.training.memory import Tell, needed
 from stackgan_tf.training.state import TrainState
 from stackgan_tf.training.step import TrainStep
 
@@ -44,12 +45,14 @@ def train(
     run_dir: Path,
     resume: str,
     strategy: tf.distribute.Strategy,
+    tell: Tell,
 ) -> bool:
     """Trains, or goes on; leaves everything in `run_dir`, which is there.
 
     Args:
         encoder: the configuration's; None without text.
         strategy: of `make_strategy` or `workers.join`.
+        tell: is called with what the run needs, before its first step.
 
     Returns:
         Whether the run reached its end; False when it was interrupted (it is saved then).
@@ -85,13 +88,18 @@ def train(
     plan = BatchPlan(records, config, embeddings)
     guard = Guard(state, config, run_dir, plan, checkpoints, writes=chief)
     step, on_any = TrainStep(state, strategy, config), workers.on_any(strategy)
+
+    def batches(position: int) -> tf.distribute.DistributedDataset:
+        return strategy.distribute_datasets_from_function(partial(training_batches, plan, position))
+
+    tell(needed(step, batches(0).element_spec, strategy.extended.worker_devices[0]))
     finished = None
     while finished is None:
         position, start_step = int(state.position.numpy()), int(state.step.numpy())
-        batches = strategy.distribute_datasets_from_function(partial(training_batches, plan, position))
         callbacks = _callbacks(run_dir, config, artist, test, start_step) if chief else []
         try:
-            finished = run_loop(state, step, iter(batches), config.train, checkpoints, callbacks, guard.check, on_any)
+            of_run = iter(batches(position)), config.train, checkpoints, callbacks, guard.check, on_any
+            finished = run_loop(state, step, *of_run)
         except Diverged as diverged:
             guard.recover(diverged)
     if finished and chief and config.data.dataset == "shapes" and test:
