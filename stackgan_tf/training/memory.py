@@ -22,7 +22,7 @@ from stackgan_tf.training.step import TrainStep
 # Measured on a CPU (BUILD_NOTES.md, "Memory").
 PROCESS = 950e6  # bytes: Python, TensorFlow, what reads, draws and saves
 OPERATION = 22e3  # bytes: of one of a traced step, in Python and in TensorFlow's executor
-ALLOCATED = 1.3  # a byte of a tensor takes so many: convolutions' workspaces, and gaps between tensors
+ALLOCATED = 1.4  # a byte of a tensor takes so many: convolutions' workspaces, and gaps between tensors
 ON_GPU = 2  # batches: of this step and of the next one
 
 Tell = Callable[["Need"], None]
@@ -48,9 +48,10 @@ def needed(step: TrainStep, batch: Any, device: str = "") -> Need:
     Nothing is run: the variables may be those of a `tf.Graph`.
 
     Args:
-        batch: specifications of what the step will be called with.
+        batch: specifications of what the step will be called with, as a data set has them.
         device: one replica's; by default where all is.
     """
+    batch = tf.nest.map_structure(_as_called, batch)
     graph = step.__call__.get_concrete_function(batch).graph
     on_gpu = bool(gpus())
     parts = (part for part in tf.nest.flatten(batch, expand_composites=True) if part is not None)
@@ -149,6 +150,11 @@ def _of_gpus() -> float | None:
         return min(float(line) for line in listed.splitlines()) * 2**20
     except (OSError, subprocess.CalledProcessError, ValueError):
         return None
+
+
+def _as_called(spec: tf.TypeSpec | None) -> tf.TypeSpec | None:
+    """A data set specifies nothing as a NoneTensorSpec; to a function that is another argument than None."""
+    return None if spec is None or spec.value_type is type(None) else spec
 
 
 def _bytes(tensor: tf.Variable | tf.TensorSpec) -> int:

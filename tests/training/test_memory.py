@@ -28,7 +28,7 @@ def graph_of(function, *shapes):
 
 def widened(x, times):
     """[n] -> [times, n], a new tensor."""
-    return tf.tile(x[None], [times, 1])
+    return tf.tile(tf.expand_dims(x, 0), [times, 1])
 
 
 def test_a_chain_holds_two_links():
@@ -83,7 +83,7 @@ def test_of_a_loop_one_pass_counts():
             (0, tf.cumsum(x)),
         )[1]
 
-    assert peak_bytes(graph_of(loop, [250])) == pytest.approx(32 * KB, abs=KB + 50)
+    assert peak_bytes(graph_of(loop, [250])) == pytest.approx(33 * KB, abs=50), "30, their sum, total before and after"
 
 
 def test_a_walk_that_passes_over_functions_is_seen(monkeypatch):
@@ -100,7 +100,7 @@ def test_a_called_function_counts_while_it_runs():
 
 def test_variables_are_not_the_graphs():
     weights = tf.Variable(tf.zeros([250, 250]))
-    graph = graph_of(lambda x: x[None] @ weights, [250])
+    graph = graph_of(lambda x: tf.expand_dims(x, 0) @ weights, [250])
     assert peak_bytes(graph) == KB
 
 
@@ -119,8 +119,8 @@ def test_the_need_of_a_step(one_replica, family):
     config = tiny_config(family)
     state = TrainState(config, one_replica, steps_per_epoch=10)
     step = TrainStep(state, one_replica, config)
-    batch = tf.nest.map_structure(tf.convert_to_tensor, random_batch(config))
-    spec = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), batch)
+    batch = tf.nest.map_structure(lambda v: v if v is None else tf.convert_to_tensor(v), random_batch(config))
+    spec = tf.nest.map_structure(lambda t: t if t is None else tf.TensorSpec(t.shape, t.dtype), batch)
     need = memory.needed(step, spec)
     trained = [v.value for model in (state.generator, *state.discriminators) for v in model.trainable_variables]
     moved = sum(v.numpy().nbytes for v in trained)
@@ -149,7 +149,7 @@ def test_the_trace_is_that_of_the_pipelines_batches(shapes_data_dir, replicas, f
     step(next(iter(batches)))
     assert step.__call__.experimental_get_tracing_count() == 1
     if replicas == "one_replica":
-        assert batch_spec(config) == batches.element_spec
+        assert batch_spec(config) == tf.nest.map_structure(memory._as_called, batches.element_spec)
 
 
 def test_nothing_is_drawn_for_an_estimate():
