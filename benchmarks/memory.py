@@ -5,11 +5,13 @@
 A card's whole training state and its step, on random data. Every way of saving memory is a process of its own, so that
 peaks do not mix. Counted is the most memory that the process ever held (ru_maxrss): once when the step was traced, with
 Python, TensorFlow, weights, Adam's moments and the graph, and once at the end. Between the two lie the optimized graph
-and a step's tensors. TensorFlow keeps what it frees, and threads run in another order each time: a peak is true to
-about a tenth. GPU memory is not counted.
+and a step's tensors. TensorFlow's oneDNN allocator keeps and scatters what it frees, and so does glibc's; both are told
+to give back whatever has 64 KiB or more, which takes time in every row. --as_is leaves them as in training, where a peak
+may be higher. Threads run in another order each time: a peak is true to about a tenth. GPU memory is not counted.
 """
 
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -30,12 +32,14 @@ WAYS = {
     "recompute": ("train.recompute=true",),
     "recompute, accumulate=4": ("train.recompute=true", "train.accumulate=4"),
 }
+GIVING_BACK = {"TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("dataset", "oxford102", "As in stackgan_tf.train.")
 flags.DEFINE_string("model", "v2", "As in stackgan_tf.train.")
 flags.DEFINE_multi_string("set", [], "Changes one field of every run: section.field=value. May be repeated.")
 flags.DEFINE_integer("steps", 3, "Timed steps, of which the median counts; one more comes first.")
+flags.DEFINE_bool("as_is", False, "Leaves the allocators as they are.")
 flags.DEFINE_enum("way", None, list(WAYS), "Measures this one, in this process, and prints its figures as JSON.")
 
 
@@ -90,7 +94,8 @@ def main(_: list[str]) -> None:
     print("| | before the first step, GiB | peak, GiB | a step, s |\n| --- | --- | --- | --- |")
     for way in WAYS:
         command = [sys.executable, *sys.argv, f"--way={way}"]
-        row = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+        environment = os.environ | ({} if FLAGS.as_is else GIVING_BACK)
+        row = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment).stdout)
         print(f"| {way} | {row['before']:.2f} | {row['peak']:.2f} | {row['seconds']:.1f} |", flush=True)
 
 

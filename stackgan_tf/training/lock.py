@@ -15,13 +15,13 @@ from stackgan_tf.errors import UserError
 def locked(run_dir: Path) -> Iterator[None]:
     """Keeps other processes of this machine from training in a run directory.
 
-    Makes it, and takes it away again where nothing comes of it. The lock is on the folder itself: it leaves no file,
-    and ends with the process, however that ends.
+    Makes it, and takes it and what it made above it away again where nothing comes of it. The lock is on the folder
+    itself: it leaves no file, and ends with the process, however that ends.
 
     Raises:
         UserError: another process has it, or it cannot be made.
     """
-    anew = not run_dir.exists()
+    anew = [path for path in (run_dir, *run_dir.parents) if not path.exists()]
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
         folder = os.open(run_dir, os.O_RDONLY)
@@ -39,7 +39,7 @@ def locked(run_dir: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if anew:
-            with suppress(OSError):  # it is not empty
-                run_dir.rmdir()
+        with suppress(OSError):  # it is not empty
+            for path in anew:
+                path.rmdir()
         os.close(folder)

@@ -20,12 +20,20 @@ CASES = {
     "matching_aware": ("v2", {"loss": {"matching_aware_weight": 0.1}, "model": {"branches": 1}}),
     "accumulate": ("v1_stage1", {"train": {"batch_size": 8, "accumulate": 2}}),
 }
+QUICK = {("one_replica", "r1"), ("one_replica", "matching_aware"), ("two_replicas", "v1_stage2")}
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("replicas", ["one_replica", "two_replicas"])
-def test_a_step_is_the_same(case, replicas, request):
-    """Metrics, gradients (Adam's first moments after a step) and batch norm's statistics."""
+@pytest.mark.parametrize(
+    "replicas, case",
+    [
+        pytest.param(replicas, case, marks=[] if (replicas, case) in QUICK else pytest.mark.slow)
+        for replicas in ("one_replica", "two_replicas")
+        for case in CASES
+    ],
+)
+def test_a_step_is_the_same(replicas, case, request):
+    """Metrics, gradients (Adam's first moments after a step) and batch norm's statistics; R1 and the matching-aware
+    penalty differentiate twice."""
     family, sections = CASES[case]
     strategy, found = request.getfixturevalue(replicas), []
     for recompute in (False, True):
