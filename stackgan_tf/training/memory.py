@@ -154,7 +154,7 @@ def _of_gpus() -> float | None:
 
 def _as_called(spec: tf.TypeSpec | None) -> tf.TypeSpec | None:
     """A data set specifies nothing as a NoneTensorSpec; to a function that is another argument than None."""
-    return None if spec is None or spec.value_type is type(None) else spec
+    return None if spec == tf.type_spec_from_value(None) else spec
 
 
 def _bytes(tensor: tf.Variable | tf.TensorSpec) -> int:

@@ -83,7 +83,7 @@ def test_of_a_loop_one_pass_counts():
             (0, tf.cumsum(x)),
         )[1]
 
-    assert peak_bytes(graph_of(loop, [250])) == pytest.approx(33 * KB, abs=50), "30, their sum, total before and after"
+    assert peak_bytes(graph_of(loop, [250])) == pytest.approx(33 * KB, abs=50), "30 and their sum, x, and total"
 
 
 def test_a_walk_that_passes_over_functions_is_seen(monkeypatch):
