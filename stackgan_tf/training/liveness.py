@@ -14,6 +14,7 @@ SAME_BUFFER = {
     *("Reshape", "Squeeze", "ExpandDims"),
     *("Switch", "Merge", "Enter", "Exit", "NextIteration"),
 }
+LOOPS = {"While", "StatelessWhile"}  # what a pass leaves takes the place of what it was given
 IN_PLACE = {  # write over an input of the same shape and type that nobody else will read
     *("Add", "AddN", "AddV2", "BiasAdd", "DivNoNan", "Maximum", "Minimum", "Mul", "RealDiv", "SelectV2", "Sub"),
     *("Exp", "Log", "Neg", "Rsqrt", "Sqrt", "Square", "SquaredDifference"),
@@ -97,7 +98,7 @@ def _needed(graph: tf.Graph) -> list[tf.Operation]:
 
 def _buffer_of_input(op: tf.Operation, i: int, buffers: dict, reads: Counter[Buffer]) -> Buffer | None:
     """The one that output i takes over."""
-    if op.type in SAME_BUFFER and op.inputs:
+    if op.type in SAME_BUFFER | LOOPS and op.inputs:
         return buffers.get(op.inputs[min(i, len(op.inputs) - 1)].ref())
     if op.type in IN_PLACE:
         for tensor in op.inputs:

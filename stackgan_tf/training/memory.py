@@ -25,7 +25,7 @@ OPERATION = 22e3  # bytes: of one of a traced step, in Python and in TensorFlow'
 ALLOCATED = 1.4  # a byte of a tensor takes so many: convolutions' workspaces, and gaps between tensors
 ON_GPU = 2  # batches: of this step and of the next one
 
-Tell = Callable[["Need"], None]
+Tell = Callable[[TrainStep, Any], None]
 
 
 class Need(NamedTuple):
@@ -51,16 +51,15 @@ def needed(step: TrainStep, batch: Any, device: str = "") -> Need:
         batch: specifications of what the step will be called with, as a data set has them.
         device: one replica's; by default where all is.
     """
-    batch = tf.nest.map_structure(_as_called, batch)
-    graph = step.__call__.get_concrete_function(batch).graph
+    graph = step.__call__.get_concrete_function(tf.nest.map_structure(_as_called, batch)).graph
     on_gpu = bool(gpus())
-    parts = (part for part in tf.nest.flatten(batch, expand_composites=True) if part is not None)
-    rows = sum(map(_bytes, parts)) / step.strategy.num_replicas_in_sync
+    whole = (part for part in tf.nest.flatten(pipeline.batch_spec(step.config)) if part is not None)
+    share = sum(map(_bytes, whole)) / step.strategy.num_replicas_in_sync
     return Need(
         process=0 if on_gpu else PROCESS + OPERATION * len(graph.get_operations()),
         state=state_bytes(step.state),
         step=ALLOCATED * peak_bytes(graph, device),
-        batches=rows * (ON_GPU if on_gpu else pipeline.held()),
+        batches=share * (ON_GPU if on_gpu else pipeline.held()),
     )
 
 
@@ -71,17 +70,18 @@ def state_bytes(state: TrainState) -> int:
 
 @contextmanager
 def told(config: Config, run_dir: Path) -> Iterator[Tell]:
-    """Yields what tells of a need, and warns where there is too little; what then runs out of memory is told of too.
+    """Yields what tells of a step's need, and warns where there is too little; later lack of memory is told of too.
 
     Raises:
         UserError: there was too little memory.
     """
     said = "before its need was known"
 
-    def tell(need: Need) -> None:
+    def tell(step: TrainStep, batch: Any) -> None:
         nonlocal said
-        said, enough = verdict(need, config)
-        logging.log(logging.INFO if enough else logging.WARNING, "%s", said)
+        need = needed(step, batch, step.strategy.extended.worker_devices[0])
+        said, (sentence, enough) = str(need), verdict(need, config)
+        logging.log(logging.INFO if enough else logging.WARNING, "%s", sentence)
 
     try:
         yield tell
@@ -91,7 +91,7 @@ def told(config: Config, run_dir: Path) -> Iterator[Tell]:
         train, saved = config.train, latest(run_dir)
         raise UserError(
             f"out of memory with train.batch_size={train.batch_size}, train.accumulate={train.accumulate}, "
-            f"train.precision={train.precision} ({said.partition('; too little')[0]}); {way_out(config)}; "
+            f"train.precision={train.precision} ({said}); {way_out(config)}; "
             + (f"the last checkpoint, {saved}, is whole" if saved else "nothing is saved yet")
         ) from None
 
@@ -154,7 +154,7 @@ def _of_gpus() -> float | None:
 
 def _as_called(spec: tf.TypeSpec | None) -> tf.TypeSpec | None:
     """A data set specifies nothing as a NoneTensorSpec; to a function that is another argument than None."""
-    return None if spec is None or spec.value_type is type(None) else spec
+    return None if spec == tf.type_spec_from_value(None) else spec
 
 
 def _bytes(tensor: tf.Variable | tf.TensorSpec) -> int:

@@ -30,7 +30,7 @@ from stackgan_tf.training.checks import check_run_dir, stage1_generator
 from stackgan_tf.training.divergence import Diverged, Guard
 from stackgan_tf.training.ema import copy_weights
 from stackgan_tf.training.loop import run_loop
-from stackgan_tf.training.memory import Tell, needed
+from stackgan_tf.training.memory import Tell
 from stackgan_tf.training.state import TrainState
 from stackgan_tf.training.step import TrainStep
 
@@ -52,7 +52,7 @@ def train(
     Args:
         encoder: the configuration's; None without text.
         strategy: of `make_strategy` or `workers.join`.
-        tell: is called with what the run needs, before its first step.
+        tell: is called before the first step with it, and with what its batches are.
 
     Returns:
         Whether the run reached its end; False when it was interrupted (it is saved then).
@@ -92,7 +92,7 @@ def train(
     def batches(position: int) -> tf.distribute.DistributedDataset:
         return strategy.distribute_datasets_from_function(partial(training_batches, plan, position))
 
-    tell(needed(step, batches(0).element_spec, strategy.extended.worker_devices[0]))
+    tell(step, batches(0).element_spec)
     finished = None
     while finished is None:
         position, start_step = int(state.position.numpy()), int(state.step.numpy())

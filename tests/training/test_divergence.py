@@ -46,7 +46,8 @@ def train(shapes_data_dir, tmp_path, monkeypatch, one_replica):
 
         monkeypatch.setattr(BatchPlan, "fetch", spoilt)
         builder = prepare("shapes", shapes_data_dir)
-        return runs.train(config, text.load(config.data), builder, tmp_path / "run", "auto", one_replica), seen
+        where = tmp_path / "run", "auto", one_replica
+        return runs.train(config, text.load(config.data), builder, *where, tell=lambda *_: None), seen
 
     return trained
 

@@ -83,7 +83,7 @@ def test_of_a_loop_one_pass_counts():
             (0, tf.cumsum(x)),
         )[1]
 
-    assert peak_bytes(graph_of(loop, [250])) == pytest.approx(33 * KB, abs=50), "30, their sum, total before and after"
+    assert peak_bytes(graph_of(loop, [250])) == pytest.approx(33 * KB, abs=50), "30 and their sum, x, and total"
 
 
 def test_a_walk_that_passes_over_functions_is_seen(monkeypatch):
@@ -249,7 +249,12 @@ def test_a_run_out_of_memory_says_which_flag_to_lower(tmp_path, shapes_data_dir)
     last = ended.stderr.splitlines()[-1]
     assert ended.returncode == 2 and "Traceback" not in ended.stderr, ended.stderr
     assert last.startswith("error: out of memory with train.batch_size=4, train.accumulate=1, train.precision=float32")
-    assert "(needs about " in last and "--accumulate=K above 1" in last and "--batch_size below 4" in last
+    assert (
+        "(needs about " in last
+        and " are free" not in last
+        and "--accumulate=K above 1" in last
+        and "--batch_size below 4" in last
+    )
     assert last.endswith("the last checkpoint, run/checkpoints/ckpt-2, is whole")
     assert ended.stderr.count("needs about ") == 2, "before the first step, and here"
     reader = tf.train.load_checkpoint(str(tmp_path / "run/checkpoints/ckpt-2"))
