@@ -3,7 +3,8 @@
     python benchmarks/soak.py --minutes=120 --run_dir=runs/soak -- --dataset=shapes --steps=1000000
 
 What follows `--` goes to stackgan_tf.train, which is told to stop by SIGTERM at the end. Steps by seconds of processor
-time say more than those by seconds where other work goes on beside. Linux only: it reads /proc.
+time say more than those by seconds where other work goes on beside. Of the resident memory (RSS) a part is pages of
+files, the data among them, which the kernel takes back at will: what leaks is in the rest. Linux only: it reads /proc.
 """
 
 import json
@@ -22,7 +23,7 @@ flags.DEFINE_integer("minutes", 120, "How long to train.", lower_bound=1)
 flags.DEFINE_integer("every", 10, "Minutes between two lines of the table.", lower_bound=1)
 flags.DEFINE_string("run_dir", "runs/soak", "As in stackgan_tf.train.")
 
-HEAD = "| minute | step | steps/s | steps/s of processor time | RSS, MB | open files | threads |"
+HEAD = "| minute | step | steps/s | steps/s of processor time | RSS, MB | without files' pages | open files | threads |"
 
 
 class Sight(NamedTuple):
@@ -32,6 +33,7 @@ class Sight(NamedTuple):
     processor_seconds: float
     step: int
     resident_mb: float
+    own_mb: float  # of these, not pages of files
     files: int
     threads: int
 
@@ -51,6 +53,7 @@ def sight(pid: int, metrics: Path) -> Sight:
         processor_seconds=sum(map(int, times[11:13])) / os.sysconf("SC_CLK_TCK"),
         step=json.loads(logged[-1])["step"] if logged else 0,
         resident_mb=int(status["VmRSS"].split()[0]) * 1024 / 1e6,
+        own_mb=int(status["RssAnon"].split()[0]) * 1024 / 1e6,
         files=len(os.listdir(process / "fd")),
         threads=int(status["Threads"]),
     )
@@ -60,8 +63,8 @@ def row(began: float, before: Sight, now: Sight) -> str:
     """A line of the table: speeds since the line before."""
     steps, seconds = now.step - before.step, now.seconds - before.seconds
     speeds = f"{steps / seconds:.3g} | {steps / (now.processor_seconds - before.processor_seconds):.3g}"
-    minute = (now.seconds - began) / 60
-    return f"| {minute:.0f} | {now.step} | {speeds} | {now.resident_mb:.0f} | {now.files} | {now.threads} |"
+    memory = f"{now.resident_mb:.0f} | {now.own_mb:.0f}"
+    return f"| {(now.seconds - began) / 60:.0f} | {now.step} | {speeds} | {memory} | {now.files} | {now.threads} |"
 
 
 def main(arguments: list[str]) -> None:
