@@ -6,8 +6,8 @@ A card's whole training state and its step, on random data. Every way of saving 
 peaks do not mix. Counted is the most memory that the process ever held (ru_maxrss): once when the step was traced, with
 Python, TensorFlow, weights, Adam's moments and the graph, and once at the end. Between the two lie the optimized graph
 and a step's tensors. TensorFlow's oneDNN allocator keeps and scatters what it frees, and so does glibc's; both are told
-to give back whatever has 64 KiB or more, which takes time in every row. --as_is leaves them as in training, where a
-peak may be higher. Threads run in another order each time: a peak is true to about a tenth. GPU memory is not counted.
+to give back whatever has 64 KiB or more, which takes time in every row. --as_is leaves them as in training, where peaks
+may be higher. Threads run in another order each time: a peak is true to about a tenth. GPU memory is not counted.
 """
 
 import json

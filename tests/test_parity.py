@@ -118,7 +118,7 @@ def test_the_goldens_know_the_order_of_a_concatenation(one_replica):
     state = TrainState(case.config(), one_replica, steps_per_epoch=10)
     case.fill(state)
     for d in state.discriminators:
-        d.conditional_head.condition_first = False
+        d.conditional_head.joint.code_first = False
     found = evaluate(case, state)
     assert found["eval_prob_D0"] > 10 * EVALUATION and found["eval_fake128"] <= EVALUATION
 

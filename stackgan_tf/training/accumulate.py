@@ -19,18 +19,19 @@ def sum_of_parts(
         args: as `strategy.run` takes them.
     """
 
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec([], tf.int32)])
     def of(j: tf.Tensor) -> tuple[Any, ...]:
         return strategy.experimental_local_results(strategy.run(of_part, args=(j, *args)))
 
-    traced = of.get_concrete_function()  # before the loop, which must know the shapes of its sums
+    # Traced for its shapes and never called: TensorFlow cannot call a function with collectives in a loop in a branch.
+    shapes = tf.function(of, autograph=False).get_concrete_function(tf.TensorSpec([], tf.int32)).structured_outputs
+    nothing = tf.nest.map_structure(lambda value: tf.zeros(value.shape, value.dtype), shapes)
 
     def add(j: tf.Tensor, sums: tuple[Any, ...]) -> tuple[tf.Tensor, tuple[Any, ...]]:
-        found = traced(j)
-        added = strategy.run(lambda: tf.nest.map_structure(tf.add, of_this_replica(sums), of_this_replica(found)))
-        return j + 1, strategy.experimental_local_results(added)
+        def added(*args: Any) -> Any:
+            return tf.nest.map_structure(tf.add, of_this_replica(sums), of_part(j, *args))
 
-    nothing = tf.nest.map_structure(lambda value: tf.zeros(value.shape, value.dtype), traced.structured_outputs)
+        return j + 1, strategy.experimental_local_results(strategy.run(added, args=args))
+
     return tf.while_loop(lambda j, _: j < parts, add, (0, nothing), parallel_iterations=1, maximum_iterations=parts)[1]
 
 
