@@ -46,6 +46,7 @@ def train(shapes_data_dir, tmp_path, monkeypatch, one_replica):
 
         monkeypatch.setattr(BatchPlan, "fetch", spoilt)
         builder = prepare("shapes", shapes_data_dir)
+        (tmp_path / "run").mkdir(exist_ok=True)
         where = tmp_path / "run", "auto", one_replica
         return runs.train(config, text.load(config.data), builder, *where, tell=lambda *_: None), seen
 
