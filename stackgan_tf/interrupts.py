@@ -37,12 +37,13 @@ def catch_interrupts(when: Callable[[], bool] = lambda: True) -> Iterator[Callab
             signal.signal(name, handler)
 
     def note(number: int, _: object) -> None:
-        restore()
         if not when():
+            restore()
             signal.raise_signal(number)
             return
         _noted.append(number)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # first, and at once: the second one may be here already
+        signal.signal(signal.SIGINT, former[signal.SIGINT])
 
     for name in (signal.SIGINT, signal.SIGTERM):
         former[name] = signal.signal(name, note)
