@@ -18,12 +18,10 @@ import subprocess
 import sys
 import time
 
-import numpy as np
-from absl import app, flags
+from absl import flags
 
-from stackgan_tf import cards, text
+from stackgan_tf import cards, program, text
 from stackgan_tf.config import Config
-from stackgan_tf.structs import Batch
 
 WAYS = {
     "plain": (),
@@ -43,34 +41,29 @@ flags.DEFINE_bool("as_is", False, "Leaves the allocators as they are.")
 flags.DEFINE_enum("way", None, list(WAYS), "Measures this one, in this process, and prints its figures as JSON.")
 
 
-def random_batch(config: Config) -> Batch:
-    """A global batch as the pipeline makes it, of noise instead of photographs."""
-    rng, rows = np.random.default_rng(0), config.train.batch_size
-
-    def images() -> tuple[np.ndarray, ...]:
-        return tuple(rng.integers(0, 256, (rows, s, s, 3), np.uint8) for s in config.judged_scales)
-
-    if not config.model.conditional:
-        return Batch(images())
-    said = rng.standard_normal((rows, config.data.text_size), np.float32)
-    if config.model.family == "v2":
-        return Batch(images(), said, images())
-    return Batch(images(), said, None, np.roll(said, -1, axis=0), np.ones(rows, np.float32))
+def configuration(way: str) -> Config:
+    """The card with what the flags and a way change."""
+    return cards.build(cards.find(FLAGS.dataset, FLAGS.model).values, (*FLAGS.set, *WAYS[way]))
 
 
 def measured(way: str) -> dict[str, float]:
     """GiB when the step was traced and at the peak, and seconds a step."""
     import tensorflow as tf
 
+    from stackgan_tf.data.pipeline import batch_spec
     from stackgan_tf.distribution import make_strategy
     from stackgan_tf.training.state import TrainState
     from stackgan_tf.training.step import TrainStep
 
-    card = cards.find(FLAGS.dataset, FLAGS.model)
-    config, _ = text.resolved(cards.build(card.values, (*FLAGS.set, *WAYS[way])))
+    def noise(spec: tf.TensorSpec | None) -> tf.Tensor | None:
+        if spec is None:
+            return None
+        return tf.cast(tf.random.uniform(spec.shape, 0, 256 if spec.dtype == tf.uint8 else 1), spec.dtype)
+
+    config, _ = text.resolved(configuration(way))
     strategy = make_strategy(config.train.batch_size)
     step = TrainStep(TrainState(config, strategy, steps_per_epoch=1000), strategy, config)
-    data = tf.data.Dataset.from_tensors(random_batch(config))
+    data = tf.data.Dataset.from_tensors(tf.nest.map_structure(noise, batch_spec(config)))
     batch = next(iter(strategy.experimental_distribute_dataset(data)))
     step.__call__.get_concrete_function(batch)
     before, seconds = peak(), []
@@ -86,18 +79,26 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def main(_: list[str]) -> None:
-    """Prints a row for each way."""
+def main() -> int:
+    """Prints a row for each way; the exit code."""
     if FLAGS.way:
+        program.load_tensorflow()
         print(json.dumps(measured(FLAGS.way)))
-        return
+        return 0
+    program.check_at_least(steps=1)
+    for way in WAYS:
+        configuration(way)  # a wrong one is told before the first is measured
     print("| | before the first step, GiB | peak, GiB | a step, s |\n| --- | --- | --- | --- |")
     for way in WAYS:
         command = [sys.executable, *sys.argv, f"--way={way}"]
         environment = os.environ | ({} if FLAGS.as_is else GIVING_BACK)
-        row = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment).stdout)
+        ended = subprocess.run(command, stdout=subprocess.PIPE, env=environment)
+        if ended.returncode:
+            return ended.returncode  # it has said why
+        row = json.loads(ended.stdout)
         print(f"| {way} | {row['before']:.2f} | {row['peak']:.2f} | {row['seconds']:.1f} |", flush=True)
+    return 0
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

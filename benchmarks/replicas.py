@@ -18,9 +18,9 @@ import time
 from functools import partial
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import flags, logging
 
-from stackgan_tf import cards, cluster
+from stackgan_tf import cards, cluster, program
 from stackgan_tf import config as configs
 
 WAYS = {  # processes, logical devices of each
@@ -76,7 +76,11 @@ class Way:
             process.wait()
 
     def _answers(self) -> list[list[float]]:
-        return [json.loads(process.stdout.readline()) for process in self.processes]
+        lines = [process.stdout.readline() for process in self.processes]
+        for process, line in zip(self.processes, lines, strict=True):
+            if not line:
+                sys.exit(process.wait())  # it has said why
+        return [json.loads(line) for line in lines]
 
 
 def answer(devices: int) -> None:
@@ -113,13 +117,19 @@ def answer(devices: int) -> None:
     os._exit(0)  # an input pipeline's threads may hold the interpreter's own end
 
 
-def main(_: list[str]) -> None:
-    """The table."""
+def main() -> int:
+    """The table; the exit code."""
+    program.load_tensorflow()
     if FLAGS.devices:
         answer(FLAGS.devices)
+    from stackgan_tf.distribution import check_divides
+
+    program.check_at_least(steps=1, rounds=1)
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])  # the processes inherit it
     os.environ.pop(cluster.VARIABLE, None)
     batch_size = cards.build(cards.find(FLAGS.dataset, FLAGS.model).values, FLAGS.set).train.batch_size
+    for processes, devices in WAYS.values():
+        check_divides(batch_size, processes * devices)
     ways = {name: Way(*counts) for name, counts in WAYS.items()}
     taken = {name: [] for name in ways}
     for round_ in range(1 + FLAGS.rounds):
@@ -140,6 +150,7 @@ def main(_: list[str]) -> None:
             f"| {name} | {statistics.median(speeds):.1f} | {min(speeds):.1f}, {max(speeds):.1f} | {faster:.3f} "
             f"| {statistics.median(costs):.1f} | {dearer:.3f} |"
         )
+    return 0
 
 
 def _ratios(turn: tuple[float, float], base: tuple[float, float]) -> tuple[float, float]:
@@ -148,4 +159,4 @@ def _ratios(turn: tuple[float, float], base: tuple[float, float]) -> tuple[float
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

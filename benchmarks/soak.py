@@ -1,14 +1,15 @@
 """Does a long run stay as it began? Trains for hours, and tells of its memory, speed and open files on the way.
 
-    python benchmarks/soak.py --minutes=120 --run_dir=runs/soak -- --dataset=shapes --steps=1000000
+    python benchmarks/soak.py --minutes=120 --run_dir=runs/soak --train="--dataset=shapes --steps=1000000"
 
-What follows `--` goes to stackgan_tf.train, which is told to stop by SIGTERM at the end. Steps by seconds of processor
-time say more than those by seconds where other work goes on beside. Of the resident memory (RSS) a part is pages of
-files, the data among them, which the kernel takes back at will: what leaks is in the rest. Linux only: it reads /proc.
+stackgan_tf.train gets these flags, and is told to stop by SIGTERM at the end. Steps by seconds of processor time say
+more than those by seconds where other work goes on beside. Of the resident memory (RSS) a part is pages of files, the
+data among them, which the kernel takes back at will: what leaks is in the rest. Linux only: it reads /proc.
 """
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,12 +17,15 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from absl import app, flags
+from absl import flags
+
+from stackgan_tf import program
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("minutes", 120, "How long to train.", lower_bound=1)
 flags.DEFINE_integer("every", 10, "Minutes between two lines of the table.", lower_bound=1)
 flags.DEFINE_string("run_dir", "runs/soak", "As in stackgan_tf.train.")
+flags.DEFINE_string("train", None, "The other flags of stackgan_tf.train, as in a shell.", required=True)
 
 HEAD = "| minute | step | steps/s | steps/s of processor time | RSS, MB | without files' pages | open files | threads |"
 
@@ -67,12 +71,13 @@ def row(began: float, before: Sight, now: Sight) -> str:
     return f"| {(now.seconds - began) / 60:.0f} | {now.step} | {speeds} | {memory} | {now.files} | {now.threads} |"
 
 
-def main(arguments: list[str]) -> None:
-    """The table, a line as soon as it is known; ends with the exit code of the training."""
+def main() -> int:
+    """The table, a line as soon as it is known; the exit code of the training."""
+    program.check_at_least(minutes=FLAGS.every)
     metrics = Path(FLAGS.run_dir).expanduser() / "metrics.jsonl"
-    program = [sys.executable, "-m", "stackgan_tf.train", f"--run_dir={FLAGS.run_dir}", *arguments[1:]]
+    command = [sys.executable, "-m", "stackgan_tf.train", f"--run_dir={FLAGS.run_dir}", *shlex.split(FLAGS.train)]
     print(HEAD + "\n" + "| ---: " * (HEAD.count("|") - 1) + "|", flush=True)
-    training = subprocess.Popen(program)
+    training = subprocess.Popen(command)
     began = time.monotonic()
     before = sight(training.pid, metrics)
     for line in range(1, FLAGS.minutes // FLAGS.every + 1):
@@ -84,8 +89,8 @@ def main(arguments: list[str]) -> None:
             print(row(began, before, now), flush=True)
             before = now
     training.send_signal(signal.SIGTERM)
-    sys.exit(training.wait())
+    return training.wait()
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

@@ -11,13 +11,19 @@ from pathlib import Path
 def whole(path: Path) -> Iterator[Path]:
     """A place beside `path` to make a file or folder in; moved there at the end, gone after an error.
 
-    A process killed meanwhile leaves what was there before. An error of writing itself, which has no name, gets `path`.
+    A process killed meanwhile leaves what was there before. Errors are as those of `naming`.
     """
+    with naming(path), tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
+        made = Path(beside) / path.name
+        yield made
+        os.replace(made, path)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An error of writing itself, such as a full disk's, has no file's name: here it gets one."""
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
-            made = Path(beside) / path.name
-            yield made
-            os.replace(made, path)
+        yield
     except OSError as error:
         if error.errno and not error.filename:
             error.filename = str(path)

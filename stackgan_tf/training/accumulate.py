@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 def sum_of_parts(
-    strategy: tf.distribute.Strategy, of_part: Callable[..., Any], parts: int, args: Sequence[Any] = ()
+    strategy: tf.distribute.Strategy, of_part: Callable[..., Any], parts: int, args: Sequence[Any]
 ) -> tuple[Any, ...]:
     """The sum over j < parts of what `of_part(j, *args)` gives, a nest of tensors; for each replica of this process.
 

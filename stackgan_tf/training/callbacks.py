@@ -14,7 +14,7 @@ from tqdm import tqdm
 from stackgan_tf import grids
 from stackgan_tf.config import Config
 from stackgan_tf.data.embeddings import CAPTIONS
-from stackgan_tf.files import whole, write_whole
+from stackgan_tf.files import naming, whole, write_whole
 from stackgan_tf.generation import TextToImage
 from stackgan_tf.training.events import Events
 
@@ -94,11 +94,11 @@ class MetricsFile(Callback):
         """
         end = self.path.stat().st_size if self.path.exists() else 0
         try:
-            with self.path.open("a", encoding="utf-8") as file:
+            with naming(self.path), self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
-        except OSError as error:
+        except OSError:
             os.truncate(self.path, end)
-            raise OSError(error.errno, error.strerror, str(self.path)) from None
+            raise
 
 
 class TensorBoard(Callback):

@@ -108,9 +108,10 @@ def verdict(need: Need, config: Config) -> tuple[str, bool]:
 def way_out(config: Config) -> str:
     """Which flags take less memory."""
     train, model = config.train, config.model
+    recompute = "" if train.recompute else " or --set train.recompute=true"
     precision = "--precision=mixed_bfloat16, " if train.precision == "float32" else ""
     return (
-        f"use --accumulate=K above {train.accumulate} or --set train.recompute=true; or, in another --run_dir, "
+        f"use --accumulate=K above {train.accumulate}{recompute}; or, in another --run_dir, "
         f"{precision}--batch_size below {train.batch_size}, "
         f"--set model.gf= below {model.gf} or model.df= below {model.df}"
     )

@@ -98,8 +98,9 @@ def train(
         position, start_step = int(state.position.numpy()), int(state.step.numpy())
         callbacks = _callbacks(run_dir, config, artist, test, start_step) if chief else []
         try:
-            of_run = iter(batches(position)), config.train, checkpoints, callbacks, guard.check, on_any
-            finished = run_loop(state, step, *of_run)
+            finished = run_loop(
+                state, step, iter(batches(position)), config.train, checkpoints, callbacks, guard.check, on_any
+            )
         except Diverged as diverged:
             guard.recover(diverged)
     if finished and chief and config.data.dataset == "shapes" and test:
