@@ -110,7 +110,7 @@ class TensorBoard(Callback):
     def on_log(self, step: int, metrics: dict[str, float]) -> None:
         with self.events.at(step):
             for name, value in metrics.items():
-                tf.summary.scalar(name, value)
+                tf.summary.scalar(name, np.float32(value))
 
     def on_end(self) -> None:
         self.events.close()

@@ -4,13 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from stackgan_tf.checkpoint_files import reason_of
 
 
 class Events:
-    """Where `tf.summary` writes. Behind a record that was cut short nothing is read: after one a new file is begun."""
+    """TensorBoard's file. Behind a record that was cut short nothing is read: after one a new file is begun.
+
+    Numbers go to TensorFlow as NumPy's: of Python's it keeps every one that it has met, for as long as it runs.
+    """
 
     def __init__(self, run_dir: Path) -> None:
         self.folder = str(run_dir / "tensorboard")
@@ -25,7 +29,7 @@ class Events:
         """
         with self._told():
             self.writer = self.writer or tf.summary.create_file_writer(self.folder)
-            with self.writer.as_default(step):
+            with self.writer.as_default(np.int64(step)):
                 yield
 
     def close(self) -> None:

@@ -1,8 +1,12 @@
 """The loop on a full disk and under signals; with a step that only counts."""
 
+import gc
+import itertools
 import json
 import os
+import re
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,3 +177,17 @@ def test_in_the_first_step_it_ends_at_once(tmp_path):
 def test_at_the_last_step_the_end_is_reached(tmp_path):
     assert go(tmp_path, Counter({3: lambda: os.kill(os.getpid(), signal.SIGTERM)}), [])
     assert latest(tmp_path).endswith("ckpt-4")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the memory of a process from /proc")
+def test_what_is_logged_does_not_stay_in_memory(tmp_path):
+    """TensorFlow keeps every number of Python's that it has met, 0.7 kB each."""
+    board, numbers = TensorBoard(tmp_path), itertools.count()
+    own = {}
+    for step in range(1, 501):
+        board.on_log(step, {f"term {i}": 1 / (3 + next(numbers)) for i in range(30)})
+        if step in (100, 500):
+            gc.collect()
+            own[step] = int(re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text()).group(1))
+    board.on_end()
+    assert own[500] - own[100] < 3_000  # kB; 9,000 if they are kept
