@@ -17,9 +17,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
-from stackgan_tf.evaluation.judge import FOLDER, written
+from stackgan_tf import program
+from stackgan_tf.errors import UserError
 from stackgan_tf.files import write_whole
 
 BASE = "published"
@@ -57,22 +58,28 @@ flags.DEFINE_string("out", "runs/recipes", "The folder of the runs and of the ta
 
 
 def overrides(recipe: str) -> list[str]:
-    """The fields that a recipe changes."""
+    """The fields that a recipe changes.
+
+    Raises:
+        UserError: there is no such recipe.
+    """
     unknown = [name for name in recipe.split("+") if name not in RECIPES]
     if unknown:
-        raise app.UsageError(f"--recipes: no {', '.join(unknown)}; choose from {', '.join(RECIPES)}")
+        raise UserError(f"--recipes: no {', '.join(unknown)}; choose from {', '.join(RECIPES)}")
     return [change for name in recipe.split("+") for change in RECIPES[name]]
 
 
-def run(program: str, *named: str, **given: object) -> None:
+def run(name: str, *named: str, **given: object) -> None:
     """One of the package's programs; ends with its exit code where that is not 0."""
-    said = [f"--{name}={value}" for name, value in given.items() if value is not None]
-    if code := subprocess.run([sys.executable, "-m", f"stackgan_tf.{program}", *said, *named]).returncode:
+    said = [f"--{flag}={value}" for flag, value in given.items() if value is not None]
+    if code := subprocess.run([sys.executable, "-m", f"stackgan_tf.{name}", *said, *named]).returncode:
         sys.exit(code)
 
 
 def figures(recipe: str, seed: str) -> dict[str, float]:
     """What a run measures, by the names of the figures; trains it and measures it where that is still to do."""
+    from stackgan_tf.evaluation.judge import FOLDER, written
+
     run_dir = Path(FLAGS.out).expanduser() / f"{recipe}_{seed}"
     places = {"source_dir": FLAGS.source_dir, "data_dir": FLAGS.data_dir, "run_dir": run_dir}
     measured = run_dir / FOLDER / f"{FLAGS.steps}.json"
@@ -107,10 +114,11 @@ def table(found: dict[str, list[dict[str, float]]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(_: list[str]) -> None:
+def main() -> int:
     """Trains, measures, tells."""
     for recipe in FLAGS.recipes:
         overrides(recipe)  # a wrong one is told before hours are spent
+    program.load_tensorflow()
     found: dict[str, list[dict[str, float]]] = {recipe: [] for recipe in FLAGS.recipes}
     for seed in FLAGS.seeds:
         for recipe in FLAGS.recipes:
@@ -118,7 +126,8 @@ def main(_: list[str]) -> None:
             found[recipe].append(figures(recipe, seed))
         write_whole(Path(FLAGS.out).expanduser() / "table.md", table(found))
     print(table(found))
+    return 0
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)
