@@ -9,7 +9,7 @@ import tensorflow as tf
 from stackgan_tf.config import Config
 from stackgan_tf.data.embeddings import Embeddings
 from stackgan_tf.data.preprocess import load_image, pyramid
-from stackgan_tf.data.records import Record, Records
+from stackgan_tf.data.records import Record, Records, Unreadable
 from stackgan_tf.errors import UserError
 from stackgan_tf.structs import Batch
 
@@ -55,6 +55,7 @@ class BatchPlan:
         self.other = OtherClass(records.labels) if config.model.family == "v2" and embeddings else None
         self.columns = 2 if self.other else 1  # images a row: the record's own, and a mismatched one
         self.order = functools.lru_cache(maxsize=2)(self._order)
+        self.failure: UserError | None = None  # why there are no more batches; TensorFlow passes on a traceback
 
     def _order(self, epoch: int) -> np.ndarray:
         return np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.records))
@@ -62,13 +63,31 @@ class BatchPlan:
     def fetch(self, number: int, part: int = 0, parts: int = 1) -> tuple[np.ndarray, ...]:
         """Text embeddings [B, T], labels [B], and at each scale images, uint8 [B / parts, C, s, s, 3], with C a row.
 
+        A record that cannot be read is told of and left out, see `Records.leave_out`.
+
         Args:
             part: one of `parts` equal parts of the batch; the images are read of its rows only.
+
+        Raises:
+            Unreadable: too many are.
         """
+        while True:
+            try:
+                return self._fetch(number, part, parts)
+            except Unreadable as unreadable:
+                try:
+                    self.records.leave_out(unreadable)
+                except Unreadable:
+                    self.failure = unreadable
+                    raise
+
+    def _fetch(self, number: int, part: int, parts: int) -> tuple[np.ndarray, ...]:
         rng = np.random.default_rng((self.seed, 1, number))
         epochs, places = np.divmod(np.arange(number * self.size, (number + 1) * self.size), len(self.records))
         chosen = np.array([self.order(epoch)[place] for epoch, place in zip(epochs, places, strict=True)])
-        shown = np.stack([chosen, self.other.draw(chosen, rng)] if self.other else [chosen], axis=1)
+        chosen = self.records.whole(chosen)
+        mismatched = [self.records.whole(self.other.draw(chosen, rng))] if self.other else []
+        shown = np.stack([chosen, *mismatched], axis=1)
         dice = rng.random((*shown.shape, 3), np.float32)
         told = rng.integers(len(self.records), size=self.size) if self.data.shuffle_captions else chosen
         text = np.stack([self._text(record, rng) for record in told])

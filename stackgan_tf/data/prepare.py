@@ -114,10 +114,10 @@ def verify(builder: tfds.core.DatasetBuilder) -> None:
         if len(records) != info.num_examples:
             raise damaged(records.folder, ValueError(f"{split} has {len(records)} images, not {info.num_examples}"))
         for i in tqdm(range(len(records)), f"verifying {split}", unit="image", leave=False):
+            (record,) = records.fetch([i])
             try:
-                (record,) = records.fetch([i])
                 plain(record.image)
-            except Exception as error:  # array_record and protobuf raise whatever the bytes lead to
+            except Exception as error:  # of decoders
                 raise damaged(records.folder, error) from None
         if records.index.digest != records.make_index().digest:
             raise damaged(records.folder, ValueError(f"the captions of {split} have changed"))

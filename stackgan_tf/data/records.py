@@ -14,11 +14,21 @@ from stackgan_tf.data.captioned import Box
 from stackgan_tf.errors import UserError
 from stackgan_tf.files import whole
 
+MOST_LEFT_OUT = 0.01  # of a split, before its damage is no longer that of some records
+
 
 def damaged(folder: Path, error: Exception) -> UserError:
     """What to say of prepared data that cannot be read."""
     reason = " ".join(str(error).split())[:200]
     return UserError(f"{folder}: the prepared data are damaged ({reason}); remove that folder and prepare again")
+
+
+class Unreadable(UserError):
+    """A record that cannot be read; `number` says which."""
+
+    def __init__(self, records: "Records", number: int, error: Exception) -> None:
+        self.number = number
+        super().__init__(str(damaged(records.folder, ValueError(f"record {number} of {records.split}: {error}"))))
 
 
 class Record(NamedTuple):
@@ -57,6 +67,7 @@ class Records:
         except Exception as error:  # array_record and protobuf raise whatever the bytes lead to
             raise damaged(self.folder, error) from None
         self.labels = self.index.labels
+        self.stand_ins: dict[int, int] = {}  # for the records that were left out
 
     def __len__(self) -> int:
         return len(self._source)
@@ -73,8 +84,42 @@ class Records:
             )
 
     def fetch(self, indices: Sequence[int]) -> list[Record]:
-        """The records of these numbers."""
-        return [_record(fields) for fields in self._source.__getitems__([int(i) for i in indices])]
+        """The records of these numbers.
+
+        Raises:
+            Unreadable: one is damaged.
+        """
+        numbers = [int(i) for i in indices]
+        try:
+            return [_record(fields) for fields in self._source.__getitems__(numbers)]
+        except Exception:  # see above
+            return [self._read(number) for number in numbers]  # which is it, and is it still so?
+
+    def _read(self, number: int) -> Record:
+        try:
+            return _record(self._source[number])
+        except Exception as error:  # see above
+            raise Unreadable(self, number, error) from None
+
+    def leave_out(self, unreadable: Unreadable) -> None:
+        """From now on another record of its class stands in for this one.
+
+        Raises:
+            Unreadable: there is none, or more than one in a hundred would be left out.
+        """
+        if unreadable.number in self.stand_ins:  # another thread met it too
+            return
+        out = {*self.stand_ins, unreadable.number}
+        for number in out:
+            alike = set(np.flatnonzero(self.labels == self.labels[number])) - out
+            if not alike or len(out) > MOST_LEFT_OUT * len(self):
+                raise unreadable
+            self.stand_ins[number] = int(min(alike, key=lambda other: (other - number) % len(self)))
+        logging.warning("%s; until then another image of its class is shown in its place", unreadable)
+
+    def whole(self, numbers: np.ndarray) -> np.ndarray:
+        """These numbers, but of its stand-in for each that was left out."""
+        return np.array([self.stand_ins.get(number, number) for number in numbers.tolist()])
 
     def told(self, count: int) -> tuple[list[Record], list[str]]:
         """`count` records spread evenly over the split, and one caption of each: what pictures are drawn for."""

@@ -38,6 +38,7 @@ def run_loop(
 
     Raises:
         UserError: the state cannot be saved at the end. While there is more to come this is a warning.
+        tf.errors.OpError: there is no next batch; what was trained is saved.
     """
     step = start = int(state.step.numpy())
     everyone = Callbacks(callbacks)
@@ -45,7 +46,12 @@ def run_loop(
     try:
         with catch_interrupts(when=lambda: step > start) as interrupted:
             while step < config.steps and not on_any(interrupted()):
-                window.add(train_step(next(batches)))
+                try:
+                    batch = next(batches)
+                except tf.errors.OpError:
+                    checkpoints.save()
+                    raise
+                window.add(train_step(batch))
                 step += 1
                 if step % config.log_every_steps == 0 or step == config.steps:
                     check(window.rows)

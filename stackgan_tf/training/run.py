@@ -58,7 +58,8 @@ def train(
         Whether the run reached its end; False when it was interrupted (it is saved then).
 
     Raises:
-        UserError: as `check`, or fewer images than one batch, or as `Guard.recover`.
+        UserError: as `check`, or fewer images than one batch, or the data cannot be read any more, or as
+            `Guard.recover`.
     """
     going_on = check_run_dir(run_dir, config, resume)
     chief = workers.is_chief(strategy)
@@ -103,6 +104,10 @@ def train(
             )
         except Diverged as diverged:
             guard.recover(diverged)
+        except tf.errors.OpError:
+            if plan.failure:
+                raise plan.failure from None
+            raise
     if finished and chief and config.data.dataset == "shapes" and test:
         scores = held_out_accuracy(artist, test)
         MetricsFile(run_dir / METRICS, config.train.steps).append(

@@ -1,6 +1,7 @@
 """Batches."""
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from stackgan_tf.data.embeddings import Embeddings
 from stackgan_tf.data.pipeline import BatchPlan, OtherClass, next_pair_weight, training_batches
 from stackgan_tf.data.prepare import prepare
 from stackgan_tf.data.preprocess import load_image, pyramid, scaled
-from stackgan_tf.data.records import Records
+from stackgan_tf.data.records import Records, Unreadable
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation.shape_attributes import read_attributes
 from tests.conftest import tiny_config
@@ -73,7 +74,7 @@ def test_shapes_ranges_and_another_seed(records):
 
 def test_an_epoch_visits_each_record_once(records):
     class Few:
-        labels = records.labels[:20]
+        labels, whole = records.labels[:20], records.whole
 
         def __init__(self):
             self.seen = []
@@ -91,6 +92,58 @@ def test_an_epoch_visits_each_record_once(records):
         plan.fetch(number)
     assert sorted(few.seen[:20]) == sorted(few.seen[20:]) == list(range(20))
     assert few.seen[:20] != few.seen[20:]
+
+
+@pytest.fixture
+def spoilt(shapes_data_dir, tmp_path):
+    """Spoils so many records of a copy of the prepared set whose index is there already."""
+
+    def spoil(count):
+        shutil.copytree(shapes_data_dir, tmp_path / "data")
+        builder = prepare("shapes", tmp_path / "data")
+        Records(builder, "train")
+        (path,) = Path(builder.data_path).glob("shapes-train.array_record*")
+        content = bytearray(path.read_bytes())
+        for i in range(1, count + 1):
+            at = i * len(content) // (count + 1)
+            content[at : at + 20] = bytes(byte ^ 255 for byte in content[at : at + 20])
+        path.write_bytes(content)
+        return Records(builder, "train")
+
+    return spoil
+
+
+def numbers_of_damaged(records):
+    found = []
+    for number in range(len(records)):
+        try:
+            records.fetch([number])
+        except Unreadable as unreadable:
+            found.append(unreadable.number)
+    return found
+
+
+def test_a_record_that_cannot_be_read_is_told_of_and_another_of_its_class_is_shown(spoilt, caplog):
+    records = spoilt(1)
+    (bad,) = numbers_of_damaged(records)
+    config = tiny_config(train={"batch_size": 32})
+    epoch = batches(records, config, count=len(records) // 32)
+    assert sum(f"record {bad} of train" in message for message in caplog.messages) == 1
+    assert records.labels[records.stand_ins[bad]] == records.labels[bad]
+    again = batches(spoilt_again := Records(prepare("shapes", records.folder.parents[1]), "train"), config, count=3)
+    assert not spoilt_again.stand_ins or bad in spoilt_again.stand_ins
+    for one, other in zip(epoch, again, strict=False):
+        for a, b in zip(flat(one), flat(other), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_where_many_cannot_be_read_it_ends(spoilt):
+    records = spoilt(200)
+    config = tiny_config(train={"batch_size": 32})
+    plan = BatchPlan(records, config, Embeddings(records, text.load(config.data)))
+    with pytest.raises(tf.errors.OpError):
+        list(training_batches(plan, 0).take(len(records) // 32))
+    assert "the prepared data are damaged (record" in str(plan.failure)
 
 
 def test_mismatched_images_are_of_another_class(records):
