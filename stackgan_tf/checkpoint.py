@@ -38,6 +38,7 @@ class Checkpoints:
         self.keep, self.keep_every_hours = keep, keep_every_hours
         self.checkpoint = tf.train.Checkpoint(**parts)
         self.saved: int | None = None  # the step that is in the folder, and whole
+        self.stale = False  # whether something else than the step has moved since
 
     def save(self, last: bool = False) -> None:
         """Saves under the current step, once. Where that fails it is told, and what was saved before stays.
@@ -49,33 +50,28 @@ class Checkpoints:
             UserError: it failed and was the last.
         """
         step = int(self.step.numpy())
-        if self.saved == step:
+        if self.saved == step and not self.stale:
             return
         try:
-            self.write(step)
+            with checkpoint_files.new(self.run_dir, step) as path:
+                self.checkpoint.write(path)
         except (OSError, tf.errors.OpError) as error:
             told = f"{self.run_dir / FOLDER}: step {step} is not saved ({reason_of(error)}); {self._last_good()}"
             if last:
                 raise UserError(f"{told}; make room and give the same command again") from None
             logging.warning("%s; training goes on, and the next save tries again", told)
-
-    def write(self, step: int) -> None:
-        """`save`, come what may.
-
-        Raises:
-            OSError: the disk is full, or the like.
-            tf.errors.OpError: the same.
-        """
-        with checkpoint_files.new(self.run_dir, step) as path:
-            self.checkpoint.write(path)
-        before, self.saved = self.saved, step
-        checkpoint_files.remove_old(self.run_dir, step, self.keep, self.keep_every_hours, before)
+            return
+        before, self.saved, self.stale = self.saved, step, False
+        try:
+            checkpoint_files.remove_old(self.run_dir, step, self.keep, self.keep_every_hours, before)
+        except OSError as error:
+            logging.warning("%s: old checkpoints cannot be removed (%s)", self.run_dir / FOLDER, reason_of(error))
 
     def _last_good(self) -> str:
-        path = latest(self.run_dir)
-        return (
-            f"the last good one is {path}, {checkpoint_files.age(path, time.time())} old" if path else "there is none"
-        )
+        if self.saved is None:
+            return "there is none"
+        path = checkpoint_files.path_of(self.run_dir, self.saved)
+        return f"the last good one is {path}, {checkpoint_files.age(path, time.time())} old"
 
     def restore(self) -> None:
         """Goes back to the newest checkpoint that is whole. One of imported networks lacks what nobody published.

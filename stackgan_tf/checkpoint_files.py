@@ -28,6 +28,11 @@ def latest(run_dir: Path) -> str | None:
     return next((path for path in _paths(run_dir / FOLDER) if _file(path, "index").exists()), None)
 
 
+def path_of(run_dir: Path, step: int) -> str:
+    """The checkpoint of a step."""
+    return str(run_dir / FOLDER / f"ckpt-{step}")
+
+
 def checkpoint_step(path: str) -> int:
     """The step in a checkpoint's name."""
     return int(re.search(r"-(\d+)$", path)[1])

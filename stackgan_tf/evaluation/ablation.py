@@ -51,7 +51,7 @@ def _summary(lines: list[dict]) -> dict[str, float | str]:
     found["images per second"] = f"{np.median([line['images_per_second'] for line in steps]):.1f}"
     for name in steps[-1]:
         if name.endswith("/loss") or name == "g/kl":
-            found[name] = f"{np.mean([line[name] for line in last]):.3f}"
+            found[name] = f"{np.mean([line[name] for line in last if name in line]):.3f}"
     for name, score in lines[-1].get("held_out_accuracy", {}).items():
         found[name] = f"{score:.1%}"
     return found

@@ -1,6 +1,7 @@
 """What happens around the steps: the bar, the logs, the pictures. None of it changes the training."""
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -75,7 +76,7 @@ class ProgressBar(Callback):
 
 
 class MetricsFile(Callback):
-    """A line of JSON for each log; after a restart, lines from beyond the checkpoint are dropped."""
+    """A line of JSON for each log, of what is finite; after a restart, lines from beyond the checkpoint are dropped."""
 
     def __init__(self, path: Path, start_step: int) -> None:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -84,7 +85,8 @@ class MetricsFile(Callback):
         self.path = path
 
     def on_log(self, step: int, metrics: dict[str, float]) -> None:
-        self.append({"step": step, "time": round(time.time(), 3)} | {k: float(f"{v:.6g}") for k, v in metrics.items()})
+        logged = {name: float(f"{value:.6g}") for name, value in metrics.items() if math.isfinite(value)}
+        self.append({"step": step, "time": round(time.time(), 3)} | logged)
 
     def append(self, line: dict) -> None:
         """Adds one line, or none of it.
@@ -95,7 +97,7 @@ class MetricsFile(Callback):
         end = self.path.stat().st_size if self.path.exists() else 0
         try:
             with naming(self.path), self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+                file.write(json.dumps(line, allow_nan=False) + "\n")
         except OSError:
             os.truncate(self.path, end)
             raise

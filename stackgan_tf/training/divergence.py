@@ -52,8 +52,12 @@ class Guard:
         self.checkpoints = checkpoints
         self.restored: list[int] = []  # every step that was gone back to
 
-    def check(self, rows: Sequence[Metrics]) -> None:
-        """Whether all is well, by the metrics of the latest steps, the failed one among them.
+    def check(self, step: int, rows: Sequence[Metrics]) -> None:
+        """Whether all is well.
+
+        Args:
+            step: how many were taken, failed ones too.
+            rows: the metrics of the latest of them, the first that failed among these.
 
         Raises:
             Diverged: it is not.
@@ -61,9 +65,10 @@ class Guard:
         state = self.state
         if bool(state.healthy.numpy()):
             return
-        bad = (list(filter(lambda name: not np.isfinite(row[name]), row)) for row in rows)
-        terms = next(filter(None, bad), [])
-        raise Diverged(int(state.step.numpy()) + 1, int(state.position.numpy()), terms, not_finite(state))
+        counted = int(state.step.numpy())  # the failed one and all behind it are not
+        failed = rows[counted - step]
+        terms = [name for name, value in failed.items() if not np.isfinite(value)]
+        raise Diverged(counted + 1, int(state.position.numpy()), terms, not_finite(state))
 
     def recover(self, diverged: Diverged) -> None:
         """Writes the post-mortem; with `rollback`, goes back to the newest checkpoint and on behind the bad batch.
@@ -84,6 +89,7 @@ class Guard:
         self.restored.append(step)
         self.state.position.assign(diverged.position + 1)
         self.state.healthy.assign(True)
+        self.checkpoints.stale = True
         logging.warning("%s; back to step %d, and on with the batch after the bad one", told, step)
 
     def _post_mortem(self, diverged: Diverged) -> str:

@@ -1,5 +1,6 @@
 """The loop: batches in, steps, callbacks, checkpoints."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -21,7 +22,7 @@ def run_loop(
     config: TrainConfig,
     checkpoints: Checkpoints,
     callbacks: Sequence[Callback],
-    check: Callable[[Sequence[Metrics]], None] = lambda rows: None,
+    check: Callable[[int, Sequence[Metrics]], None] = lambda step, rows: None,
     on_any: Callable[[bool], bool] = bool,
 ) -> bool:
     """Trains from the state's step to `config.steps`; saves at the end, and when interrupted.
@@ -30,7 +31,7 @@ def run_loop(
     the run at once: there is nothing to save, and tracing a step takes as long as many steps do.
 
     Args:
-        check: looks at the metrics since the last log before anything is logged or saved, and may raise.
+        check: looks at the step and the metrics since the last log before anything is logged or saved, and may raise.
         on_any: whether what is true of this process is true of any of those that train together.
 
     Returns:
@@ -54,16 +55,16 @@ def run_loop(
                 window.add(train_step(batch))
                 step += 1
                 if step % config.log_every_steps == 0 or step == config.steps:
-                    check(window.rows)
+                    check(step, window.rows)
                     everyone.on_log(step, window.means())
                 if step % config.sample_every_steps == 0 or step == config.steps:
                     everyone.on_sample(step)
                     window.restart_clock()
                 if step % config.checkpoint_every_steps == 0 and step < config.steps:
-                    check(window.rows)
+                    check(step, window.rows)
                     checkpoints.save()
                     window.restart_clock()
-            check(window.rows)
+            check(step, window.rows)
             checkpoints.save(last=True)
     finally:
         everyone.on_end()
@@ -71,7 +72,10 @@ def run_loop(
 
 
 class MetricsWindow:
-    """Means of the metrics of some steps, and the speed of these steps alone."""
+    """Means of the finite metrics of some steps, and the speed of these steps alone.
+
+    What is not finite under float16 is of a step that was skipped, and counted by itself.
+    """
 
     def __init__(self, batch_size: int) -> None:
         self.batch_size = batch_size
@@ -90,9 +94,14 @@ class MetricsWindow:
         self.began, self.timed_from = time.perf_counter(), len(self.rows)
 
     def means(self) -> dict[str, float]:
-        """The means since the last call, and `images_per_second`."""
-        means = {name: float(tf.add_n([row[name] for row in self.rows])) / len(self.rows) for name in self.rows[0]}
+        """The means since the last call, NaN where nothing was finite, and `images_per_second`."""
+        means = {name: _finite_mean([float(row[name]) for row in self.rows]) for name in self.rows[0]}
         now = time.perf_counter()
         means["images_per_second"] = self.batch_size * (len(self.rows) - self.timed_from) / (now - self.began)
         self._start(now)
         return means
+
+
+def _finite_mean(values: Sequence[float]) -> float:
+    finite = [value for value in values if math.isfinite(value)]
+    return sum(finite) / len(finite) if finite else math.nan

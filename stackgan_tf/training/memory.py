@@ -92,7 +92,7 @@ def told(config: Config, run_dir: Path) -> Iterator[Tell]:
         raise UserError(
             f"out of memory with train.batch_size={train.batch_size}, train.accumulate={train.accumulate}, "
             f"train.precision={train.precision} ({said}); {way_out(config)}; "
-            + (f"the last checkpoint, {saved}, is whole" if saved else "nothing is saved yet")
+            + (f"the last checkpoint is {saved}" if saved else "nothing is saved yet")
         ) from None
 
 

@@ -110,9 +110,10 @@ def train(
             raise
     if finished and chief and config.data.dataset == "shapes" and test:
         scores = held_out_accuracy(artist, test)
-        MetricsFile(run_dir / METRICS, config.train.steps).append(
-            {"step": config.train.steps, "held_out_accuracy": scores}
-        )
+        if start_step < config.train.steps:
+            MetricsFile(run_dir / METRICS, config.train.steps).append(
+                {"step": config.train.steps, "held_out_accuracy": scores}
+            )
         sys.stdout.write(table(scores))
     workers.part(strategy, lambda: checkpoint_step(latest(run_dir) or "-0") == int(state.step.numpy()))
     return finished

@@ -109,7 +109,18 @@ def test_a_weight_that_is_no_number_is_named(tmp_path, one_replica):
     rows = [TrainStep(state, one_replica, config)(random_batch(config))]
     guard = divergence.Guard(state, config, tmp_path, None, Checkpoints(tmp_path, state.parts(), 1))
     with pytest.raises(divergence.Diverged, match=f"step 1: d1/real .*, in weights {kernel.path}"):
-        guard.check(rows)
+        guard.check(1, rows)
+
+
+def test_the_term_is_that_of_the_step_that_failed(tmp_path, one_replica):
+    """A skipped update of float16 before it, and what comes of the failed one behind it, are not it."""
+    state = TrainState(tiny_config(), one_replica, 10)
+    state.step.assign(12)
+    state.healthy.assign(False)
+    rows = [{"d0/loss": loss, "g/loss": other} for loss, other in ((np.inf, 0), (0, 0), (0, np.nan), (np.nan, 0))]
+    guard = divergence.Guard(state, tiny_config(), tmp_path, None, Checkpoints(tmp_path, state.parts(), 1))
+    with pytest.raises(divergence.Diverged, match="step 13: g/loss not finite"):
+        guard.check(14, rows)
 
 
 def test_an_overflow_in_the_forward_pass_of_float16_is_survived(one_replica):

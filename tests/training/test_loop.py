@@ -17,7 +17,7 @@ from stackgan_tf.checkpoint import Checkpoints, latest
 from stackgan_tf.config import TrainConfig
 from stackgan_tf.errors import UserError
 from stackgan_tf.training.callbacks import Callback, MetricsFile, Samples, TensorBoard
-from stackgan_tf.training.loop import run_loop
+from stackgan_tf.training.loop import MetricsWindow, run_loop
 from tests.conftest import fill, full_disk
 
 EVERY_STEP = {"log_every_steps": 1, "sample_every_steps": 1, "checkpoint_every_steps": 1}
@@ -177,6 +177,18 @@ def test_in_the_first_step_it_ends_at_once(tmp_path):
 def test_at_the_last_step_the_end_is_reached(tmp_path):
     assert go(tmp_path, Counter({3: lambda: os.kill(os.getpid(), signal.SIGTERM)}), [])
     assert latest(tmp_path).endswith("ckpt-4")
+
+
+def test_a_step_that_was_skipped_leaves_the_means_of_the_others(tmp_path):
+    window = MetricsWindow(batch_size=1)
+    for loss, norm in ((1.0, np.inf), (3.0, np.nan)):
+        window.add({"g/loss": tf.constant(loss), "g/gradient_norm": tf.constant(norm)})
+    window.add({"g/loss": tf.constant(np.inf), "g/gradient_norm": tf.constant(np.inf)})
+    means = window.means()
+    assert means["g/loss"] == 2 and np.isnan(means["g/gradient_norm"])
+    MetricsFile(tmp_path / "metrics.jsonl", 0).on_log(3, means)
+    (line,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(line)["g/loss"] == 2 and "gradient_norm" not in line
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the memory of a process from /proc")
