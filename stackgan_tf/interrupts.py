@@ -25,7 +25,8 @@ def raise_on_sigterm() -> None:
 def catch_interrupts(when: Callable[[], bool] = lambda: True) -> Iterator[Callable[[], bool]]:
     """Turns the first Ctrl-C or SIGTERM into an answer to ask for; a second Ctrl-C acts as ever.
 
-    A second SIGTERM does nothing: it is the same one, sent to a group of processes and handed on by one of them.
+    A second SIGTERM does nothing, however late: it is the same one, sent to a group of processes and handed on by one
+    of them.
 
     Args:
         when: whether there is something to save yet; before that a signal acts as ever.
@@ -34,7 +35,8 @@ def catch_interrupts(when: Callable[[], bool] = lambda: True) -> Iterator[Callab
 
     def restore() -> None:
         for name, handler in former.items():
-            signal.signal(name, handler)
+            if name == signal.SIGINT or not _noted:
+                signal.signal(name, handler)
 
     def note(number: int, _: object) -> None:
         if not when():

@@ -25,7 +25,7 @@ def handlers():
 @pytest.mark.parametrize("number, code", SIGNALS.items())
 def test_the_first_is_a_question(number, code):
     interrupts.raise_on_sigterm()
-    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    of_ctrl_c = signal.getsignal(signal.SIGINT)
     with catch_interrupts() as interrupted:
         assert not interrupted()
         os.kill(os.getpid(), number)
@@ -33,7 +33,15 @@ def test_the_first_is_a_question(number, code):
         os.kill(os.getpid(), signal.SIGTERM)  # of the group, and handed on by a process of it
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    assert interrupts.exit_code() == code
+    os.kill(os.getpid(), signal.SIGTERM)  # as late as when all is saved
+    assert interrupts.exit_code() == code and signal.getsignal(signal.SIGINT) == of_ctrl_c
+
+
+def test_without_one_all_is_as_before():
+    interrupts.raise_on_sigterm()
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    with catch_interrupts():
+        pass
     assert {number: signal.getsignal(number) for number in SIGNALS} == handlers
 
 
