@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 from PIL import Image
 
-from stackgan_tf import cards, text
+from stackgan_tf import cards, program, text
 from stackgan_tf.data.embeddings import Embeddings
 from stackgan_tf.data.pipeline import BatchPlan, training_batches
 from stackgan_tf.data.prepare import prepare
@@ -32,7 +32,7 @@ flags.DEFINE_integer("batches", 50, "Batches of each measurement.")
 flags.DEFINE_integer("rounds", 5, "Measurements, of which the median counts.")
 
 
-def main(_: list[str]) -> None:
+def main() -> int:
     """Prints a line for each part."""
     config, encoder = text.resolved(cards.build(cards.find(FLAGS.dataset, "v2").values))
     records = Records(prepare(FLAGS.dataset, Path(FLAGS.data_dir)), "train")
@@ -76,7 +76,8 @@ def main(_: list[str]) -> None:
             rates[name].append(FLAGS.batches * tuples / (time.perf_counter() - began))
     for name, found in rates.items():
         print(f"{name:<55}{np.median(found[1:]):>10.1f} tuples/s")
+    return 0
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

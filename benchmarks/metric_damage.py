@@ -13,10 +13,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from absl import app, flags
+from absl import flags
 from PIL import Image, ImageFilter
 
-from stackgan_tf import cards
+from stackgan_tf import cards, program
 from stackgan_tf.data.prepare import prepare
 from stackgan_tf.data.preprocess import load_plain
 from stackgan_tf.data.records import Records
@@ -107,7 +107,7 @@ def scores(metrics: dict[str, Metric], real: dict[str, Metric]) -> dict[str, flo
     return found
 
 
-def main(_: list[str]) -> None:
+def main() -> int:
     """Prints the table and draws the plot."""
     extractor = extractors.load(FLAGS.extractor, FLAGS.weights)
     records = Records(prepare(FLAGS.dataset, Path(FLAGS.data_dir)), "test")
@@ -125,6 +125,7 @@ def main(_: list[str]) -> None:
     found[CONTROL] = {s: scores(measured(clean[: rows.sum()], extractor), real) for s, rows in kept.items()}
     report(found)
     plot(found, extractor.name)
+    return 0
 
 
 def report(found: dict[str, dict[float, dict[str, float]]]) -> None:
@@ -157,4 +158,4 @@ def plot(found: dict[str, dict[float, dict[str, float]]], extractor: str) -> Non
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

@@ -5,8 +5,8 @@
     python benchmarks/recipes.py --set=model.gf=16 --set=model.df=16 --set=model.branches=2 --steps=10000 \\
         --extractor=classifiers/oxford102_small/oxford102_small.keras
 
-Every run of a seed begins with the same weights, sees the same images in the same order and takes as many steps; only
-the option differs. Seeds come last: after each the table is whole. The same command goes on where it was interrupted,
+Every run of a seed begins with the same weights (but with `layer_norm`, whose D draws fewer), sees the same images in
+the same order and takes as many steps; only the option differs. Seeds come last: after each the table is whole. The same command goes on where it was interrupted,
 and leaves out what is trained or measured; it writes `table.md` in --out, losers included.
 """
 
@@ -31,7 +31,7 @@ RECIPES: dict[str, tuple[str, ...]] = {  # weights as in the papers; R1's gamma 
     "least_squares": ("loss.adversarial=least_squares",),
     "label_smoothing": ("loss.label_smoothing=0.1",),
     "r1": ("loss.r1_weight=1",),
-    "matching_aware": ("loss.adversarial=hinge", "loss.matching_aware_weight=2"),
+    "matching_aware": ("loss.matching_aware_weight=2",),
     "diff_augment": ("loss.diff_augment=color,translation,cutout",),
     "translation_cutout": ("loss.diff_augment=translation,cutout",),
     "spectral_norm": ("model.spectral_norm=true",),

@@ -16,6 +16,7 @@ CHOICES = {
     "train.precision": ("float32", "mixed_bfloat16", "mixed_float16", "auto"),
     "train.on_nan": ("stop", "rollback"),
 }
+UNSCALED = CHOICES["train.precision"][:2]  # those that need no loss scale
 AT_LEAST_ONE = (
     "data.captions_per_image",
     "model.gf",

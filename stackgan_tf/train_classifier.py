@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import flags, logging
 
 from stackgan_tf import interrupts, program
-from stackgan_tf.config_rules import CHOICES
+from stackgan_tf.config_rules import UNSCALED
 from stackgan_tf.errors import UserError
 
 NETWORKS = ("inception_v3", "small")
@@ -30,7 +30,7 @@ flags.DEFINE_string("weights", "imagenet", "Of inception_v3: Keras fetches them,
 flags.DEFINE_string("out", None, "The folder of the classifier; by default classifiers/<dataset>_<network>.")
 flags.DEFINE_integer("steps", 3000, "Training steps.")
 flags.DEFINE_integer("batch_size", 32, "Images a step.")
-flags.DEFINE_string("precision", "float32", f"{', '.join(CHOICES['train.precision'][:2])}.")
+flags.DEFINE_enum("precision", "float32", UNSCALED, "Of the networks.")
 flags.DEFINE_integer("seed", 0, "Of weights and data order.")
 
 FIELDS = ("dataset", "weights", "steps", "batch_size", "precision", "seed")
@@ -42,8 +42,6 @@ def main() -> int:
     if not FLAGS.dataset:
         raise UserError("--dataset is missing, as in --dataset=oxford102")
     program.check_at_least(steps=1, batch_size=2, seed=0)
-    if FLAGS.precision not in CHOICES["train.precision"][:2]:
-        raise UserError(f"--precision={FLAGS.precision}: must be one of {', '.join(CHOICES['train.precision'][:2])}")
     if FLAGS.network == "small" and FLAGS.weights != "imagenet":
         raise UserError(f"--weights={FLAGS.weights}: of inception_v3; leave it out with --network=small")
     program.load_tensorflow()

@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import flags
 
 from stackgan_tf import interrupts, program
-from stackgan_tf.config_rules import CHOICES
+from stackgan_tf.config_rules import UNSCALED
 from stackgan_tf.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -27,7 +27,7 @@ flags.DEFINE_string("out", None, "The folder of the encoder; by default encoders
 flags.DEFINE_integer("steps", 6000, "Training steps.")
 flags.DEFINE_integer("batch_size", 40, "Classes a step, with an image and a caption each.")
 flags.DEFINE_integer("side", 64, "Of the images that the image encoder sees, in pixels.")
-flags.DEFINE_string("precision", "float32", f"{', '.join(CHOICES['train.precision'][:2])}.")
+flags.DEFINE_enum("precision", "float32", UNSCALED, "Of the networks.")
 flags.DEFINE_integer("seed", 0, "Of weights and data order.")
 
 FIELDS = ("dataset", "encoder", "text_path", "side", "steps", "batch_size", "precision", "seed")
@@ -41,8 +41,6 @@ def main() -> int:
     program.check_at_least(steps=1, batch_size=2, seed=0)
     if FLAGS.side not in (32, 64, 128, 256):
         raise UserError(f"--side={FLAGS.side}: must be 32, 64, 128 or 256")
-    if FLAGS.precision not in CHOICES["train.precision"][:2]:
-        raise UserError(f"--precision={FLAGS.precision}: must be one of {', '.join(CHOICES['train.precision'][:2])}")
     program.load_tensorflow()
     from stackgan_tf import text
     from stackgan_tf.data.prepare import prepare

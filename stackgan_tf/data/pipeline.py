@@ -85,8 +85,8 @@ class BatchPlan:
         rng = np.random.default_rng((self.seed, 1, number))
         epochs, places = np.divmod(np.arange(number * self.size, (number + 1) * self.size), len(self.records))
         chosen = np.array([self.order(epoch)[place] for epoch, place in zip(epochs, places, strict=True)])
-        chosen = self.records.whole(chosen)
-        mismatched = [self.records.whole(self.other.draw(chosen, rng))] if self.other else []
+        chosen = self.records.with_stand_ins(chosen)
+        mismatched = [self.records.with_stand_ins(self.other.draw(chosen, rng))] if self.other else []
         shown = np.stack([chosen, *mismatched], axis=1)
         dice = rng.random((*shown.shape, 3), np.float32)
         told = rng.integers(len(self.records), size=self.size) if self.data.shuffle_captions else chosen

@@ -14,7 +14,7 @@ from stackgan_tf.data.captioned import Box
 from stackgan_tf.errors import UserError
 from stackgan_tf.files import whole
 
-MOST_LEFT_OUT = 0.01  # of a split, before its damage is no longer that of some records
+MOST_LEFT_OUT = 0.01  # of a split, or one record, before its damage is no longer that of some records
 
 
 def damaged(folder: Path, error: Exception) -> UserError:
@@ -102,23 +102,24 @@ class Records:
             raise Unreadable(self, number, error) from None
 
     def leave_out(self, unreadable: Unreadable) -> None:
-        """From now on another record of its class stands in for this one.
+        """From now on another record stands in for this one: of its class, where that has another.
 
         Raises:
-            Unreadable: there is none, or more than one in a hundred would be left out.
+            Unreadable: there is none, or too many would be left out.
         """
         if unreadable.number in self.stand_ins:  # another thread met it too
             return
         out = {*self.stand_ins, unreadable.number}
+        kept = set(range(len(self))) - out
+        if not kept or len(out) > max(1, MOST_LEFT_OUT * len(self)):
+            raise unreadable
         for number in out:
-            alike = set(np.flatnonzero(self.labels == self.labels[number])) - out
-            if not alike or len(out) > MOST_LEFT_OUT * len(self):
-                raise unreadable
+            alike = kept.intersection(np.flatnonzero(self.labels == self.labels[number])) or kept
             self.stand_ins[number] = int(min(alike, key=lambda other: (other - number) % len(self)))
-        logging.warning("%s; until then another image of its class is shown in its place", unreadable)
+        logging.warning("%s; until then another image is shown in its place", unreadable)
 
-    def whole(self, numbers: np.ndarray) -> np.ndarray:
-        """These numbers, but of its stand-in for each that was left out."""
+    def with_stand_ins(self, numbers: np.ndarray) -> np.ndarray:
+        """These numbers, but that of its stand-in for each that was left out."""
         return np.array([self.stand_ins.get(number, number) for number in numbers.tolist()])
 
     def told(self, count: int) -> tuple[list[Record], list[str]]:

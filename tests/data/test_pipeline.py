@@ -96,12 +96,12 @@ def test_an_epoch_visits_each_record_once(records):
 
 @pytest.fixture
 def spoilt(shapes_data_dir, tmp_path):
-    """Spoils so many records of a copy of the prepared set whose index is there already."""
+    """Spoils so many records of a copy of the prepared set, whose index and embeddings are there already."""
 
     def spoil(count):
         shutil.copytree(shapes_data_dir, tmp_path / "data")
         builder = prepare("shapes", tmp_path / "data")
-        Records(builder, "train")
+        Embeddings(Records(builder, "train"), text.load(tiny_config().data))
         (path,) = Path(builder.data_path).glob("shapes-train.array_record*")
         content = bytearray(path.read_bytes())
         for i in range(1, count + 1):
@@ -135,6 +135,18 @@ def test_a_record_that_cannot_be_read_is_told_of_and_another_of_its_class_is_sho
     for one, other in zip(epoch, again, strict=False):
         for a, b in zip(flat(one), flat(other), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_where_a_class_has_one_image_any_other_stands_in(records):
+    """As in a folder of captioned photographs, each a class of its own, and fewer than a hundred of them."""
+    alone = Records.__new__(Records)
+    alone.folder, alone.split, alone._source = records.folder, "train", range(3)
+    alone.labels, alone.stand_ins = np.array([0, 1, 2]), {}
+    alone.leave_out(Unreadable(alone, 1, ValueError()))
+    assert alone.with_stand_ins(np.arange(3)).tolist() == [0, 2, 2]
+    with pytest.raises(Unreadable, match="record 0 of train"):
+        alone.leave_out(Unreadable(alone, 0, ValueError()))
+    assert alone.stand_ins == {1: 2}
 
 
 def test_where_many_cannot_be_read_it_ends(spoilt):

@@ -86,6 +86,18 @@ def test_the_norm_is_taken_in_float32(policy):
     np.testing.assert_allclose(tf.cast(outputs, tf.float32), expected, atol=0.05)
 
 
+def test_of_one_seed_all_else_begins_as_without_it():
+    """So that a comparison is one of the option."""
+
+    def drawn(model):
+        keras.utils.set_random_seed(5)
+        made = networks.build(tiny_config(model=model))
+        return [v.numpy() for m in (*made.discriminators, made.generator) for v in m.trainable_variables]
+
+    for plain, other in zip(drawn({}), drawn(SPECTRAL), strict=True):
+        np.testing.assert_array_equal(plain, other)
+
+
 @pytest.mark.parametrize("family", ["v2", "v1_stage2"])
 def test_every_convolution_of_d_has_it_and_the_rest_of_d_is_the_same(family):
     plain = networks.build(tiny_config(family)).discriminators

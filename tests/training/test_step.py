@@ -249,3 +249,27 @@ def test_what_d_sees_is_augmented_and_g_is_taught_through_it(one_replica, monkey
     assert len(seen) == 2 * len(step_module.SHOWN), "each kind of image at each scale"
     numbers = step_module.draw_augmentation(3, 2, 7, tf.constant(5, tf.int64)).numpy()
     assert len(np.unique(numbers)) == numbers.size, "every image has its own"
+
+
+def test_g_learns_through_what_d_sees(one_replica, monkeypatch):
+    """Where the images that G is taught by are the only ones augmented, only that can change its gradient."""
+
+    def moments(policy):
+        def shown(self, kind, i, images, part):
+            return augment(self, kind, i, images, part) if kind == "taught" else images
+
+        augment = TrainStep._shown
+        with monkeypatch.context() as patch:
+            patch.setattr(TrainStep, "_shown", shown)
+            state, _ = train(tiny_config(loss={"diff_augment": policy}), one_replica, 1)
+        of_d = [o.adam.m.values() for o in state.discriminator_optimizers]
+        return [
+            np.concatenate([m.numpy().ravel() for m in ms])
+            for ms in (*of_d, state.generator_optimizer.adam.m.values())
+        ]
+
+    *of_d, of_g = zip(moments(""), moments("translation"), strict=True)
+    for plain, other in of_d:
+        np.testing.assert_array_equal(plain, other)
+    plain, other = of_g
+    assert np.linalg.norm(plain - other) > 0.05 * np.linalg.norm(plain)
