@@ -6,8 +6,9 @@
         --extractor=classifiers/oxford102_small/oxford102_small.keras
 
 Every run of a seed begins with the same weights (but with `layer_norm`, whose D draws fewer), sees the same images in
-the same order and takes as many steps; only the option differs. Seeds come last: after each the table is whole. The same command goes on where it was interrupted,
-and leaves out what is trained or measured; it writes `table.md` in --out, losers included.
+the same order and takes as many steps; only the option differs. Seeds come last: after each the table is whole. The
+same command goes on where it was interrupted, and leaves out what is trained or measured; it writes `table.md` in
+--out, losers included.
 """
 
 import json

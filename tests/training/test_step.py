@@ -264,8 +264,7 @@ def test_g_learns_through_what_d_sees(one_replica, monkeypatch):
             state, _ = train(tiny_config(loss={"diff_augment": policy}), one_replica, 1)
         of_d = [o.adam.m.values() for o in state.discriminator_optimizers]
         return [
-            np.concatenate([m.numpy().ravel() for m in ms])
-            for ms in (*of_d, state.generator_optimizer.adam.m.values())
+            np.concatenate([m.numpy().ravel() for m in ms]) for ms in (*of_d, state.generator_optimizer.adam.m.values())
         ]
 
     *of_d, of_g = zip(moments(""), moments("translation"), strict=True)
