@@ -113,7 +113,7 @@ class TrainConfig:
     accumulate: int = 1  # parts that a replica's share of the batch is computed in, one after the other, to save memory
     recompute: bool = False  # blocks keep their inputs only, and are computed again for the gradient, to save memory
     precision: str = "float32"  # auto: the fastest of this machine, decided when the run begins
-    on_nan: str = "stop"  # where numbers are not finite; rollback goes on behind the batch, from the last checkpoint
+    on_nan: str = "stop"  # where numbers are not finite; rollback goes on from the last checkpoint, after the batch
     seed: int = 0
     ema_decay: float = 0.999
     stage1_run_dir: str = ""  # v1 Stage-II: the finished Stage-I run it starts from

@@ -61,7 +61,7 @@ flags.DEFINE_enum("resume", "auto", ["auto", "never", "must"], "Go on from the n
 flags.DEFINE_integer(
     "peers_deadline_seconds", 600, "Many machines (TF_CONFIG): how long to wait for the others, at first and later."
 )
-flags.DEFINE_bool("dry_run", False, "Print the configuration and the parameter counts, and end.")
+flags.DEFINE_bool("dry_run", False, "Print the configuration, the parameter counts and the memory of a step; end.")
 
 FLAG_FIELDS = (
     "steps",

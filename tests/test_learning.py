@@ -8,7 +8,7 @@ import pytest
 
 from stackgan_tf.evaluation.shape_attributes import CHANCE
 
-WANTED = {"color": 0.9, "background": 0.9, "shape": 0.8, "size": 0.65}  # what each of several runs had: see BUILD_NOTES
+WANTED = {"color": 0.9, "background": 0.9, "shape": 0.8, "size": 0.65}  # what four of five runs had: see BUILD_NOTES
 
 
 def accuracy(tmp_path, *flags):

@@ -41,7 +41,7 @@ def init(name: str) -> keras.initializers.Initializer:
 
 
 def batch_norm(dtype: Any) -> keras.layers.BatchNormalization:
-    """Batch normalisation, gamma ~ N(1, 0.02). Training on several replicas synchronises it (`training.distribution`).
+    """Batch normalisation, gamma ~ N(1, 0.02). Training on several replicas synchronises it (`distribution`).
 
     Source: released code of both generations, `weights_init`; epsilon and momentum are its framework's.
     Deviation: the moving variance averages the biased batch variance, theirs the unbiased one.

@@ -65,13 +65,13 @@ class Guard:
         state = self.state
         if bool(state.healthy.numpy()):
             return
-        counted = int(state.step.numpy())  # the failed one and all behind it are not
+        counted = int(state.step.numpy())  # the failed one and all after it are not
         failed = rows[counted - step]
         terms = [name for name, value in failed.items() if not np.isfinite(value)]
         raise Diverged(counted + 1, int(state.position.numpy()), terms, not_finite(state))
 
     def recover(self, diverged: Diverged) -> None:
-        """Writes the post-mortem; with `rollback`, goes back to the newest checkpoint and on behind the bad batch.
+        """Writes the post-mortem; with `rollback`, goes back to the newest checkpoint and on after the bad batch.
 
         Raises:
             UserError: `stop`, or there is nothing to go back to, or it did not help.
