@@ -21,8 +21,8 @@ def recompute_blocks(model: keras.Model) -> None:
 def _recomputed(block: ConvBlock) -> Callable[..., tf.Tensor]:
     """The block's `call`, with the same numbers and gradients, second ones as well.
 
-    Its variables are read before it and changed after it, not inside: the second time is then of the same numbers, and batch
-    norm's statistics and the spectral norm's u move once. `tf.recompute_grad` would run the block itself again.
+    Its variables are read before it and changed after it, not inside: the second time is then of the same numbers, and
+    batch norm's statistics and the spectral norm's u move once. `tf.recompute_grad` would run the block itself again.
     """
     call, states = block.call, block.non_trainable_variables
     variables = (*block.trainable_variables, *states)
