@@ -43,7 +43,13 @@ def published(model, preset=cards.RELEASED):
 def test_every_ablation_is_listed_here():
     with pytest.raises(UserError, match="--model=none: no card for oxford102; choose from") as error:
         cards.find("oxford102", "none")
-    assert set(str(error.value).partition("choose from ")[2].split(", ")) == {*ABLATIONS, *MODELS}
+    offered = set(str(error.value).partition("choose from ")[2].split(", "))
+    of_the_best = {name.replace("v2_", "v2_best_") for name in ABLATIONS if name.startswith("v2_") and "un" not in name}
+    assert offered == {*ABLATIONS, *MODELS, "v2_best", *of_the_best}
+
+
+def test_the_best_is_the_published_tree_with_what_helped():
+    assert configs.differences(published("v2"), published("v2_best")).keys() == {"model.spectral_norm"}
 
 
 @pytest.mark.parametrize("model", ABLATIONS)
