@@ -73,13 +73,16 @@ class Checkpoints:
         path = checkpoint_files.path_of(self.run_dir, self.saved)
         return f"the last good one is {path}, {checkpoint_files.age(path, time.time())} old"
 
-    def restore(self) -> None:
+    def restore(self, step: int | None = None) -> None:
         """Goes back to the newest checkpoint that is whole. One of imported networks lacks what nobody published.
+
+        Args:
+            step: goes back to the one of this step instead.
 
         Raises:
             UserError: none is whole, or it is of another network.
         """
-        self.saved = read_newest(self.run_dir, self._restore)
+        self.saved = read_newest(self.run_dir, self._restore, step)
 
     def _restore(self, path: str) -> int:
         there = _saved_shapes(path)

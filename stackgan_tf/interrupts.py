@@ -50,9 +50,14 @@ def catch_interrupts(when: Callable[[], bool] = lambda: True) -> Iterator[Callab
     for name in (signal.SIGINT, signal.SIGTERM):
         former[name] = signal.signal(name, note)
     try:
-        yield lambda: bool(_noted)
+        yield noted
     finally:
         restore()
+
+
+def noted() -> bool:
+    """Whether a signal was made a question of, since this process began."""
+    return bool(_noted)
 
 
 def exit_code() -> int:
