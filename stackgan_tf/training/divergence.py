@@ -18,6 +18,7 @@ from stackgan_tf.training.state import TrainState
 from stackgan_tf.training.step import Metrics, draw_noise
 
 FOLDER = "post_mortem"  # of a run directory
+MOST = 3  # post-mortems of a run: each is as large as a checkpoint, and the first ones tell most
 ROLLBACKS = 3  # to the same checkpoint, before training stops all the same
 
 
@@ -92,10 +93,12 @@ class Guard:
         logging.warning("%s; back to step %d, and on with the batch after the bad one", told, step)
 
     def _post_mortem(self, diverged: Diverged) -> str:
-        """Where it is."""
+        """Where it is, or why there is none."""
         folder = self.run_dir / FOLDER / f"step_{diverged.step:07d}"
         while folder.exists():
             folder = folder.with_name(f"{folder.name}_again")
+        if len(list(folder.parent.glob("step_*"))) >= MOST:
+            return f"no post-mortem: {folder.parent} has {MOST}"
         try:
             if self.writes:
                 folder.parent.mkdir(exist_ok=True)
