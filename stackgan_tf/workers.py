@@ -60,7 +60,7 @@ def join(
     options = tf.distribute.experimental.CommunicationOptions(
         implementation=implementations.AUTO if count else implementations.RING
     )
-    with _ending_after(deadline_seconds):
+    with _ending_after(deadline_seconds), interrupts.sigterm_later():  # TensorFlow takes SIGTERM for itself
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
 
 
