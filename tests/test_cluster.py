@@ -45,18 +45,21 @@ BatchPlan.fetch = lambda self, number, part, parts: fetch(self, number, 0, parts
 from stackgan_tf import train
 train.run()
 """
-ONLY_THE_CHIEF_CANNOT_READ = """
-import json, os
+BLIND = """
+import numpy as np, os
 from stackgan_tf import program
 program.load_tensorflow()
 from stackgan_tf.checkpoint import Checkpoints
-restore = Checkpoints._restore
-def of_the_chief(self, path):
-    if path.endswith("ckpt-6"):
-        raise OSError(5, "Input/output error")
+from stackgan_tf.data.pipeline import BatchPlan
+restore, fetch = Checkpoints._restore, BatchPlan.fetch
+def restored(self, path):
+    if '"index": {rank}' in os.environ["TF_CONFIG"] and path.endswith("ckpt-{step}"):
+        raise ValueError("a block is lost")
     return restore(self, path)
-if json.loads(os.environ["TF_CONFIG"])["task"]["index"] == 0:
-    Checkpoints._restore = of_the_chief
+def spoilt(self, number, *rows):
+    embeddings, *others = fetch(self, number, *rows)
+    return (np.where(int(number) == {bad}, np.float32(np.nan), embeddings), *others)
+Checkpoints._restore, BatchPlan.fetch = restored, spoilt
 from stackgan_tf import train
 train.run()
 """
@@ -208,13 +211,30 @@ def test_a_killed_worker_comes_back_and_nothing_is_lost(folder, shapes_data_dir,
     assert max(differences(folder, "long", run_dir, 40).values()) < TOLERANCE
 
 
-def test_all_go_on_from_the_checkpoint_that_the_chief_can_read(folder, shapes_data_dir):
+def test_all_go_on_from_what_the_chief_can_read(folder, shapes_data_dir):
     """The newest one is whole, and the other worker could read it."""
     shutil.copytree(folder / "one", folder / "older")
-    started = Workers(folder, shapes_data_dir, 2, "--run_dir=older", program=("-c", ONLY_THE_CHIEF_CANNOT_READ))
-    chief, _ = finish(started)
-    assert "ckpt-4, the newest that is whole, is taken instead" in chief.stderr
+    blind = BLIND.format(rank=0, step=6, bad=-1)
+    first, second = finish(Workers(folder, shapes_data_dir, 2, "--run_dir=older", program=("-c", blind)))
+    assert "ckpt-4, the newest that is whole" in first.stderr and "damaged" not in second.stderr
     assert max(differences(folder, "one", "older").values()) < TOLERANCE
+
+
+@pytest.mark.slow
+def test_all_go_back_to_what_the_chief_can_read(folder, shapes_data_dir):
+    flags, blind = ("--run_dir=back", "--on_nan=rollback"), BLIND.format(rank=0, step=4, bad=4)
+    for result in finish(Workers(folder, shapes_data_dir, 2, *flags, program=("-c", blind))):
+        assert "step 5: " in result.stderr and "; back to step 2, and on with" in result.stderr
+    last = tf.train.load_checkpoint(str(folder / "back/checkpoints/ckpt-6"))
+    assert last.get_tensor("position/.ATTRIBUTES/VARIABLE_VALUE") == 9
+
+
+@pytest.mark.slow
+def test_what_another_worker_cannot_read_ends_all(folder, shapes_data_dir):
+    flags, blind = ("--run_dir=blind", "--on_nan=rollback"), BLIND.format(rank=1, step=4, bad=4)
+    first, second = Workers(folder, shapes_data_dir, 2, *flags, program=("-c", blind)).end()
+    assert "; there is no going back (worker 1: blind/checkpoints: no checkpoint is whole: " in refused(first)
+    assert "; there is no going back (blind/checkpoints: no checkpoint is whole: " in refused(second)
 
 
 @pytest.mark.slow
@@ -251,6 +271,21 @@ def test_sigterm_of_one_saves_and_ends_all_at_the_same_step(folder, shapes_data_
     (saved,) = (folder / run_dir / "checkpoints").glob("*.index")
     last = json.loads((folder / run_dir / "metrics.jsonl").read_text().splitlines()[-1])["step"]
     assert saved.name == f"ckpt-{last}.index"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("told", [0, 1])
+def test_sigterm_before_the_first_step_ends_that_worker_and_the_other_waits_for_it(folder, shapes_data_dir, told):
+    run_dir = f"ended_early_{told}"
+    flags = (f"--run_dir={run_dir}", "--steps=100000", "--peers_deadline_seconds=60")
+    started = Workers(folder, shapes_data_dir, 2, *flags)
+    while not (folder / run_dir / "config.yaml").exists():
+        assert all(p.poll() is None for p in started.processes)
+        time.sleep(0.1)
+    started.processes[told].send_signal(signal.SIGTERM)
+    results = started.end()
+    assert results[told].returncode == 143 and results[told].stderr.endswith("terminated before anything was saved\n")
+    assert f"worker {told} is not there" in refused(results[1 - told])
 
 
 def test_workers_that_differ_are_refused_by_all(folder, shapes_data_dir):

@@ -83,7 +83,10 @@ class Guard:
             raise UserError(f"{told}; {way_out}, or --on_nan=rollback, which leaves the batch out")
         if latest(self.run_dir) is None:
             raise UserError(f"{told}; there is no checkpoint to go back to; {way_out}")
-        self.restore()
+        try:
+            self.restore()
+        except UserError as error:
+            raise UserError(f"{told}; there is no going back ({error})") from None
         step = int(self.state.step.numpy())
         if self.restored.count(step) == ROLLBACKS:
             raise UserError(f"{told}; going back to step {step} {ROLLBACKS} times has not helped; {way_out}")
