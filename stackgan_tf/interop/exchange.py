@@ -8,7 +8,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from stackgan_tf import cards, checkpoint, checkpoint_files, networks
+from stackgan_tf import cards, checkpoint, networks
 from stackgan_tf import config as configs
 from stackgan_tf.config import Config
 from stackgan_tf.errors import UserError
@@ -157,8 +157,7 @@ def _write(run_dir: Path, config: Config, parts: dict) -> None:
         with whole(run_dir) as made:
             made.mkdir()
             (made / "config.yaml").write_text(configs.dump(config), encoding="utf-8")
-            with checkpoint_files.new(made, int(parts["step"])) as path:
-                tf.train.Checkpoint(**parts).write(path)
+            checkpoint.write(made, parts)
     except (OSError, tf.errors.OpError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"--run_dir={run_dir}: cannot be written ({reason})") from None
