@@ -100,7 +100,7 @@ def answer(devices: int) -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
     given, members = cards.build(cards.find(FLAGS.dataset, FLAGS.model).values, FLAGS.set), cluster.from_environment()
-    size, said = given.train.batch_size, {name: repr(value) for name, value in configs.flat(given).items()}
+    size, said = given.train.batch_size, configs.said(given)
     strategy = workers.join(members, size, said, 600) if members else distribution.make_strategy(size)
     config, encoder = text.resolved(precision.resolved(given, Path()))
     records = Records(prepare(FLAGS.dataset, Path(FLAGS.data_dir)), "train")

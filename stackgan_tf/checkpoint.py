@@ -36,7 +36,6 @@ class Checkpoints:
     def __init__(self, run_dir: Path, parts: Mapping[str, Any], keep: int, keep_every_hours: float = 0.0) -> None:
         self.run_dir, self.parts, self.step = run_dir, parts, parts["step"]
         self.keep, self.keep_every_hours = keep, keep_every_hours
-        self.checkpoint = tf.train.Checkpoint(**parts)
         self.saved: int | None = None  # the step that is in the folder, and whole
         self.stale = False  # whether something else than the step has moved since
 
@@ -53,8 +52,7 @@ class Checkpoints:
         if self.saved == step and not self.stale:
             return
         try:
-            with checkpoint_files.new(self.run_dir, step) as path:
-                self.checkpoint.write(path)
+            write(self.run_dir, self.parts)
         except (OSError, tf.errors.OpError) as error:
             told = f"{self.run_dir / FOLDER}: step {step} is not saved ({reason_of(error)}); {self._last_good()}"
             if last:
@@ -73,13 +71,16 @@ class Checkpoints:
         path = checkpoint_files.path_of(self.run_dir, self.saved)
         return f"the last good one is {path}, {checkpoint_files.age(path, time.time())} old"
 
-    def restore(self) -> None:
+    def restore(self, step: int | None = None) -> None:
         """Goes back to the newest checkpoint that is whole. One of imported networks lacks what nobody published.
+
+        Args:
+            step: goes back to the one of this step instead.
 
         Raises:
             UserError: none is whole, or it is of another network.
         """
-        self.saved = read_newest(self.run_dir, self._restore)
+        self.saved = read_newest(self.run_dir, self._restore, step)
 
     def _restore(self, path: str) -> int:
         there = _saved_shapes(path)
@@ -100,6 +101,16 @@ class ReadOnlyCheckpoints(Checkpoints):
 
     def save(self, last: bool = False) -> None:
         """Leaves it to the chief."""
+
+
+def write(run_dir: Path, parts: Mapping[str, Any]) -> None:
+    """A checkpoint of the parts under their `step`, all of it or nothing.
+
+    Raises:
+        OSError, tf.errors.OpError: it cannot be written.
+    """
+    with checkpoint_files.new(run_dir, int(parts["step"].numpy())) as path:
+        tf.train.Checkpoint(**parts).write(path)
 
 
 def variables_by_path(part: keras.Model | keras.optimizers.Optimizer) -> dict[str, tf.Variable]:

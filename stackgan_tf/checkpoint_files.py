@@ -38,10 +38,13 @@ def checkpoint_step(path: str) -> int:
     return int(re.search(r"-(\d+)$", path)[1])
 
 
-def read_newest(run_dir: Path, read: Callable[[str], Read]) -> Read:
+def read_newest(run_dir: Path, read: Callable[[str], Read], step: int | None = None) -> Read:
     """What `read` makes of the newest checkpoint that is whole; the damaged ones passed over are told of in one line.
 
     Every value has a checksum in its checkpoint: a flipped bit is noticed when it is read.
+
+    Args:
+        step: only the checkpoint of this step will do.
 
     Raises:
         UserError: there is no checkpoint, or none is whole, or one may not be read.
@@ -49,7 +52,7 @@ def read_newest(run_dir: Path, read: Callable[[str], Read]) -> Read:
     if latest(run_dir) is None:
         raise UserError(f"{run_dir}: has no checkpoint yet; let python -m stackgan_tf.train save one")
     damaged = []
-    for path in _paths(run_dir / FOLDER):
+    for path in [path_of(run_dir, step)] if step is not None else _paths(run_dir / FOLDER):
         try:
             for file in _files(path):
                 file.open("rb").close()  # TensorFlow does not tell a lack of permission from damage

@@ -20,9 +20,9 @@ from stackgan_tf.errors import UserError
 
 VARIABLE = "TF_CONFIG"
 EXAMPLE = '{"cluster": {"worker": ["one:2222", "two:2222"]}, "task": {"type": "worker", "index": 0}}'
-JOBS = ("chief", "worker")  # in the order of their ranks
 PATIENCE_SECONDS = 2.0  # with one connection
 PAUSE_SECONDS = 0.1
+CONFIRMED = b"+"
 
 Said = Mapping[str, str]  # what a worker says of itself: what is said of, and what
 
@@ -38,7 +38,7 @@ def from_environment() -> Cluster | None:
     """The cluster of the variable TF_CONFIG; None where there is none, or only this worker in it.
 
     Raises:
-        UserError: it is malformed, or has other jobs than workers and at most one chief among them.
+        UserError: it is malformed, or has other jobs than workers.
     """
     value = os.environ.get(VARIABLE, "").strip()
     if not value:
@@ -50,25 +50,26 @@ def from_environment() -> Cluster | None:
     jobs = _mapping(_mapping(given, VARIABLE).get("cluster", {}), "cluster")
     if not jobs:
         return None
-    unknown = [job for job in jobs if job not in JOBS]
+    unknown = [job for job in jobs if job != "worker"]
     if unknown:
-        raise _malformed(f"has the job {unknown[0]!r}; here are {' and '.join(JOBS)} only")
-    members = [(job, i, address) for job in JOBS for i, address in enumerate(_addresses(job, jobs.get(job, [])))]
-    addresses = tuple(address for _, _, address in members)
+        raise _malformed(f"has the job {unknown[0]!r}; here are workers only, the first of which is the chief")
+    addresses = _addresses(jobs["worker"])
     twice = [address for address in addresses if addresses.count(address) > 1]
     if twice:
         raise _malformed(f"names {twice[0]} twice")
     task = _mapping(given.get("task"), "task")
-    places = [(job, i) for job, i, _ in members]
-    if (task.get("type"), task.get("index")) not in places or isinstance(task.get("index"), bool):
+    rank = task.get("index")
+    if task.get("type") != "worker" or type(rank) is not int or not 0 <= rank < len(addresses):
         raise _malformed(f"has the task {task}, which is not of its cluster {jobs}")
-    return Cluster(addresses, places.index((task["type"], task["index"]))) if len(addresses) > 1 else None
+    return Cluster(addresses, rank) if len(addresses) > 1 else None
 
 
 def meet(cluster: Cluster, said: Said, deadline_seconds: float) -> list[Said]:
     """What every worker says of itself, by rank, once all have heard it of all.
 
-    Each answers at its own address, which TensorFlow has not taken yet, and asks at those of all the others.
+    Each answers at its own address, which TensorFlow has not taken yet, and asks at those of all the others. An answer
+    counts on both sides once its receipt is confirmed: only where the very last confirmation of a worker that is done
+    already is lost, another one waits in vain, until the deadline.
 
     Raises:
         UserError: the own port is taken, or somebody is not there in time.
@@ -126,14 +127,14 @@ def _mapping(value: Any, name: str) -> dict:
     return value
 
 
-def _addresses(job: str, value: Any) -> list[str]:
-    if not isinstance(value, list) or (job == "chief" and len(value) > 1):
-        raise _malformed(f"{job} must be a list of {'one address' if job == 'chief' else 'addresses'}, not {value!r}")
+def _addresses(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise _malformed(f"worker must be a list of addresses, not {value!r}")
     for address in value:
         host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
         if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
-            raise _malformed(f"{address!r} is not the address of a {job}, host:port")
-    return value
+            raise _malformed(f"{address!r} is not the address of a worker, host:port")
+    return tuple(value)
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
@@ -176,6 +177,7 @@ def _answer(server: socket.socket, answer: bytes, heard_by: set[int], ended: thr
                 connection.settimeout(PATIENCE_SECONDS)
                 connection.sendall(answer)
                 heard_by.add(int(connection.recv(16)))
+                connection.sendall(CONFIRMED)
         except (OSError, ValueError):
             continue  # nobody came, or a stranger
 
@@ -188,6 +190,8 @@ def _ask(cluster: Cluster, rank: int, heard: dict[int, Said], unheard: dict[int,
             if answer["rank"] != rank:
                 raise ValueError("another worker")
             connection.sendall(b"%d" % cluster.rank)
+            if connection.recv(len(CONFIRMED)) != CONFIRMED:
+                raise OSError("cut short")
             heard[rank] = answer["said"]
             unheard.pop(rank, None)
     except OSError as error:

@@ -227,4 +227,9 @@ def flat(config: Config) -> dict[str, Any]:
     }
 
 
+def said(config: Config) -> dict[str, str]:
+    """Every field by its name, as text: what all that train together must say alike."""
+    return {name: repr(value) for name, value in flat(config).items()}
+
+
 DEFAULTS = flat(Config())

@@ -22,6 +22,18 @@ def raise_on_sigterm() -> None:
 
 
 @contextmanager
+def sigterm_later() -> Iterator[None]:
+    """SIGTERM waits for the end of what follows, and then acts as before, whatever handler a library has set."""
+    handler = signal.getsignal(signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # of the threads begun meanwhile too, and for good
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+@contextmanager
 def catch_interrupts(when: Callable[[], bool] = lambda: True) -> Iterator[Callable[[], bool]]:
     """Turns the first Ctrl-C or SIGTERM into an answer to ask for; a second Ctrl-C acts as ever.
 
@@ -50,9 +62,14 @@ def catch_interrupts(when: Callable[[], bool] = lambda: True) -> Iterator[Callab
     for name in (signal.SIGINT, signal.SIGTERM):
         former[name] = signal.signal(name, note)
     try:
-        yield lambda: bool(_noted)
+        yield noted
     finally:
         restore()
+
+
+def noted() -> bool:
+    """Whether a signal was made a question of, since this process began."""
+    return bool(_noted)
 
 
 def exit_code() -> int:

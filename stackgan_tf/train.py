@@ -10,6 +10,7 @@ set, the same command on each machine trains on all of them (configs/clusters/RE
 
 import dataclasses
 import os
+import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -88,6 +89,11 @@ def main() -> int:
     run_dir = Path(FLAGS.run_dir or f"runs/{card.name}").expanduser()
     program.check_at_least(peers_deadline_seconds=1)
     members = None if FLAGS.dry_run else cluster.from_environment()
+    if members and FLAGS.resume == "never":
+        raise UserError(
+            "--resume=never: with TF_CONFIG, workers that have lost another one begin this command again and go on; "
+            "leave it out, and name a new --run_dir"
+        )
     if members:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # the loss of a worker is told below, in one line
     program.load_tensorflow()
@@ -95,8 +101,14 @@ def main() -> int:
         return _dry_run(config, run_dir)
     from stackgan_tf import workers
 
-    with workers.starting_again(members):
-        finished = _train(config, run_dir, members)
+    try:
+        with workers.starting_again(members):
+            finished = _train(config, run_dir, members)
+    except interrupts.Terminated:
+        if not members:
+            raise
+        sys.stderr.write("terminated before anything was saved\n")
+        return 128 + signal.SIGTERM  # 0 would tell whatever started this worker that it is done
     if not finished:
         sys.stderr.write(f"interrupted and saved; the same command goes on ({run_dir})\n")
         return interrupts.exit_code()
@@ -112,11 +124,11 @@ def _train(config: Config, run_dir: Path, members: cluster.Cluster | None) -> bo
     from stackgan_tf.training.lock import locked
     from stackgan_tf.training.run import train
 
-    batch_size, said = config.train.batch_size, {name: repr(value) for name, value in configs.flat(config).items()}
     if members:
-        strategy = workers.join(members, batch_size, said, FLAGS.peers_deadline_seconds)
+        said = configs.said(config)
+        strategy = workers.join(members, config.train.batch_size, said, FLAGS.peers_deadline_seconds)
     else:
-        strategy = distribution.make_strategy(batch_size)
+        strategy = distribution.make_strategy(config.train.batch_size)
     config, encoder = text.resolved(precision.resolved(config, run_dir), run_dir)
     check(config, run_dir, FLAGS.resume, strategy.num_replicas_in_sync)
     source_dir = Path(FLAGS.source_dir) if FLAGS.source_dir else None

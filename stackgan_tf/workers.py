@@ -1,6 +1,6 @@
 """What the workers of a cluster do together, in TensorFlow; on one machine all of this does nothing.
 
-Every function but `join` is a collective: all workers must call the same ones in the same order.
+`exchange`, and what is built on it, is a collective: all workers must call the same ones in the same order.
 """
 
 import faulthandler
@@ -17,6 +17,7 @@ import tensorflow as tf
 from absl import logging
 
 from stackgan_tf import cluster as clusters
+from stackgan_tf import interrupts
 from stackgan_tf.cluster import Cluster, Said
 from stackgan_tf.distribution import check_divides, gpus
 from stackgan_tf.errors import UserError
@@ -59,7 +60,7 @@ def join(
     options = tf.distribute.experimental.CommunicationOptions(
         implementation=implementations.AUTO if count else implementations.RING
     )
-    with _ending_after(deadline_seconds):
+    with _ending_after(deadline_seconds), interrupts.sigterm_later():  # TensorFlow takes SIGTERM for itself
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
 
 
@@ -108,6 +109,24 @@ def chief_first(strategy: tf.distribute.Strategy) -> Iterator[None]:
         exchange(strategy, {})
 
 
+@contextmanager
+def together(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """All workers do what follows, and none goes on where one of them cannot.
+
+    Raises:
+        UserError: that one's, on all workers.
+    """
+    failure = ""
+    try:
+        yield
+    except UserError as error:
+        failure = str(error)
+    failures = [said["failure"] for said in exchange(strategy, {"failure": failure})]
+    if any(failures):
+        rank, first = next((rank, told) for rank, told in enumerate(failures) if told)
+        raise UserError(failure or f"worker {rank}: {first}")
+
+
 def on_any(strategy: tf.distribute.Strategy) -> Callable[[bool], bool]:
     """Turns a fact of one worker into one of all, told to all in the same call: the one after, so that none waits."""
     if not _many(strategy):
@@ -127,7 +146,7 @@ def on_any(strategy: tf.distribute.Strategy) -> Callable[[bool], bool]:
     return told
 
 
-def part(strategy: tf.distribute.Strategy, saved: Callable[[], bool]) -> None:
+def end_together(strategy: tf.distribute.Strategy, saved: Callable[[], bool]) -> None:
     """Waits until all workers are done, the chief with its last pictures too.
 
     Args:
@@ -145,6 +164,9 @@ def starting_again(cluster: Cluster | None) -> Iterator[None]:
     """Where another worker is gone, begins this program anew: with it, once it is back, from the last checkpoint.
 
     TensorFlow cannot join a cluster twice in one process.
+
+    Raises:
+        UserError: it was told to end as well, and could not save any more.
     """
     try:
         yield
@@ -152,10 +174,12 @@ def starting_again(cluster: Cluster | None) -> Iterator[None]:
         if cluster is None or not (isinstance(error, GONE) or "Collective ops is aborted" in error.message):
             raise
         reason = next((line for line in error.message.splitlines() if "aborted by" in line), error.message)
+        told = f"another worker is gone ({' '.join(reason.split())[:200]})"
+        if interrupts.noted():
+            raise UserError(f"{told}, and this one was told to end; the last checkpoint stays") from None
         logging.warning(
-            "another worker is gone (%s); this one, worker %d, starts again and waits for it, to go on from the last "
-            "checkpoint",
-            " ".join(reason.split())[:200],
+            "%s; this one, worker %d, starts again and waits for it, to go on from the last checkpoint",
+            told,
             cluster.rank,
         )
         logging.flush()

@@ -125,6 +125,13 @@ def test_back_at_the_damaged_step_it_is_saved_anew(run):
     assert run.restored() == 3
 
 
+def test_one_step_can_be_asked_for(run):
+    run.checkpoints.restore(2)
+    assert run.checkpoints.saved == 2 and int(run.parts["step"].numpy()) == 2
+    with pytest.raises(UserError, match="no checkpoint is whole: .*ckpt-7"):
+        run.checkpoints.restore(7)
+
+
 def test_what_lies_beyond_goes(run):
     """Training that went back, past a damaged checkpoint or a bad batch, does not meet its former future again."""
     os.truncate(run.file(DATA), 1000)

@@ -75,6 +75,26 @@ def test_what_a_program_ends_with(code, expected):
     assert result.returncode == expected and len(result.stderr.splitlines()) == 1, result.stderr
 
 
+def test_sigterm_waits_for_a_library_that_takes_it():
+    """In a process of its own: a thread that is there before would take it."""
+    program = "\n".join(
+        [
+            "import os, signal",
+            "from stackgan_tf import interrupts",
+            "interrupts.raise_on_sigterm()",
+            "try:",
+            "    with interrupts.sigterm_later():",
+            "        signal.signal(signal.SIGTERM, lambda *_: print('lost'))",
+            "        os.kill(os.getpid(), signal.SIGTERM)",
+            "        print('done')",
+            "except interrupts.Terminated:",
+            "    print('terminated')",
+        ]
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.stdout == "done\nterminated\n", result.stderr
+
+
 def test_a_second_sigterm_does_not_hinder_the_cleaning_up():
     interrupts.raise_on_sigterm()
     with pytest.raises(Terminated):

@@ -39,7 +39,7 @@ ALLOWED = {
     "interrupts": set(),
     "cluster": {"errors"},
     "distribution": {"errors"},
-    "workers": {"cluster", "distribution", "errors"},
+    "workers": {"cluster", "distribution", "errors", "interrupts"},
     "evaluation": {
         "config",
         "data",

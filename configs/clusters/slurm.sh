@@ -16,7 +16,7 @@ mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 addresses=$(printf ', "%s:2222"' "${nodes[@]}")
 export CLUSTER="{\"worker\": [${addresses:2}]}"
 
-srun --kill-on-bad-exit=1 bash -c '
+srun --kill-on-bad-exit=1 --cpus-per-task="$SLURM_CPUS_PER_TASK" bash -c '
   export TF_CONFIG="{\"cluster\": $CLUSTER, \"task\": {\"type\": \"worker\", \"index\": $SLURM_PROCID}}"
   exec python -m stackgan_tf.train --dataset=oxford102 --source_dir="$WORK/oxford102" \
     --data_dir="$WORK/data" --run_dir="$WORK/runs/oxford102_v2"'

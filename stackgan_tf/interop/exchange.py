@@ -157,7 +157,7 @@ def _write(run_dir: Path, config: Config, parts: dict) -> None:
         with whole(run_dir) as made:
             made.mkdir()
             (made / "config.yaml").write_text(configs.dump(config), encoding="utf-8")
-            checkpoint.Checkpoints(made, parts, keep=1).write(int(parts["step"]))
+            checkpoint.write(made, parts)
     except (OSError, tf.errors.OpError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"--run_dir={run_dir}: cannot be written ({reason})") from None

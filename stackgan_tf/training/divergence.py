@@ -1,14 +1,14 @@
 """When numbers stop being numbers: what is told, what is kept, and how training goes on without the bad batch."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from stackgan_tf.checkpoint import Checkpoints, latest
+from stackgan_tf.checkpoint import latest
 from stackgan_tf.checkpoint_files import reason_of
 from stackgan_tf.config import Config
 from stackgan_tf.data.pipeline import BatchPlan
@@ -18,6 +18,7 @@ from stackgan_tf.training.state import TrainState
 from stackgan_tf.training.step import Metrics, draw_noise
 
 FOLDER = "post_mortem"  # of a run directory
+MOST = 3  # post-mortems of a run: each is as large as a checkpoint, and the first ones tell most
 ROLLBACKS = 3  # to the same checkpoint, before training stops all the same
 
 
@@ -34,7 +35,7 @@ class Guard:
 
     Args:
         plan: of the batches.
-        checkpoints: where it can be rolled back to.
+        restore: goes back to the newest checkpoint.
         writes: whether the post-mortem is this process's to write.
     """
 
@@ -44,12 +45,12 @@ class Guard:
         config: Config,
         run_dir: Path,
         plan: BatchPlan,
-        checkpoints: Checkpoints,
+        restore: Callable[[], None],
         writes: bool = True,
     ) -> None:
         self.writes = writes
         self.state, self.config, self.run_dir, self.plan = state, config, run_dir, plan
-        self.checkpoints = checkpoints
+        self.restore = restore
         self.restored: list[int] = []  # every step that was gone back to
 
     def check(self, step: int, rows: Sequence[Metrics]) -> None:
@@ -82,21 +83,25 @@ class Guard:
             raise UserError(f"{told}; {way_out}, or --on_nan=rollback, which leaves the batch out")
         if latest(self.run_dir) is None:
             raise UserError(f"{told}; there is no checkpoint to go back to; {way_out}")
-        self.checkpoints.restore()
+        try:
+            self.restore()
+        except UserError as error:
+            raise UserError(f"{told}; there is no going back ({error})") from None
         step = int(self.state.step.numpy())
         if self.restored.count(step) == ROLLBACKS:
             raise UserError(f"{told}; going back to step {step} {ROLLBACKS} times has not helped; {way_out}")
         self.restored.append(step)
         self.state.position.assign(diverged.position + 1)
         self.state.healthy.assign(True)
-        self.checkpoints.stale = True
         logging.warning("%s; back to step %d, and on with the batch after the bad one", told, step)
 
     def _post_mortem(self, diverged: Diverged) -> str:
-        """Where it is."""
+        """Where it is, or why there is none."""
         folder = self.run_dir / FOLDER / f"step_{diverged.step:07d}"
         while folder.exists():
             folder = folder.with_name(f"{folder.name}_again")
+        if len(list(folder.parent.glob("step_*"))) >= MOST:
+            return f"no post-mortem: {folder.parent} has {MOST}"
         try:
             if self.writes:
                 folder.parent.mkdir(exist_ok=True)

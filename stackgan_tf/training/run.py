@@ -76,8 +76,19 @@ def train(
     state = TrainState(config, strategy, steps_per_epoch=len(records) // config.train.batch_size)
     kind = Checkpoints if chief else ReadOnlyCheckpoints
     checkpoints = kind(run_dir, state.parts(), config.train.keep_checkpoints, config.train.keep_every_hours)
+
+    def restore() -> None:
+        """All workers go back to the checkpoint that the chief finds whole."""
+        with workers.together(strategy):
+            if chief:
+                checkpoints.restore()
+        step = int(workers.exchange(strategy, {"step": str(checkpoints.saved)})[0]["step"])
+        with workers.together(strategy):
+            if not chief:
+                checkpoints.restore(step)
+
     if going_on:
-        checkpoints.restore()
+        restore()
     elif config.model.family == "v1_stage2":
         stage1 = stage1_generator(config)
         copy_weights(state.generator.stage1, stage1)
@@ -87,7 +98,7 @@ def train(
         _describe(run_dir, config, encoder, strategy)
     artist = TextToImage(config, state.average, encoder)
     plan = BatchPlan(records, config, embeddings)
-    guard = Guard(state, config, run_dir, plan, checkpoints, writes=chief)
+    guard = Guard(state, config, run_dir, plan, restore, writes=chief)
     step, on_any = TrainStep(state, strategy, config), workers.on_any(strategy)
 
     def batches(position: int) -> tf.distribute.DistributedDataset:
@@ -104,6 +115,7 @@ def train(
             )
         except Diverged as diverged:
             guard.recover(diverged)
+            checkpoints.stale = True  # the position is another one
         except tf.errors.OpError:
             if plan.failure:
                 raise plan.failure from None
@@ -115,13 +127,13 @@ def train(
                 {"step": config.train.steps, "held_out_accuracy": scores}
             )
         sys.stdout.write(table(scores))
-    workers.part(strategy, lambda: checkpoint_step(latest(run_dir) or "-0") == int(state.step.numpy()))
+    workers.end_together(strategy, lambda: checkpoint_step(latest(run_dir) or "-0") == int(state.step.numpy()))
     return finished
 
 
 def _inputs(config: Config, records: Records, embeddings: Embeddings | None, resumed: Path | None) -> dict[str, str]:
     """What all workers must see alike."""
-    return {name: repr(value) for name, value in configs.flat(config).items()} | {
+    return configs.said(config) | {
         "the training split": f"{len(records)} images, {records.index.digest[:16]}",
         "the embeddings": embeddings.file.parent.name if embeddings else "none",
         "the newest checkpoint": str(resumed and checkpoint_step(latest(resumed))),

@@ -74,7 +74,7 @@ def test_shapes_ranges_and_another_seed(records):
 
 def test_an_epoch_visits_each_record_once(records):
     class Few:
-        labels, whole = records.labels[:20], records.whole
+        labels, with_stand_ins = records.labels[:20], records.with_stand_ins
 
         def __init__(self):
             self.seen = []

@@ -94,8 +94,10 @@ def test_it_rolls_back_and_leaves_the_batch_out(train, tmp_path):
 
 
 def test_going_back_in_vain_ends(train, tmp_path):
-    with pytest.raises(UserError, match="step 4 3 times has not helped"):
+    with pytest.raises(UserError, match="no post-mortem: .*/post_mortem has 3; .*step 4 3 times has not helped"):
         train(config_of(on_nan="rollback"), bad=range(BAD, 100))
+    names = sorted(path.name for path in (tmp_path / "run/post_mortem").iterdir())
+    assert names == ["step_0000005", "step_0000005_again", "step_0000005_again_again"]
     with pytest.raises(UserError, match="there is no checkpoint to go back to"):
         (tmp_path / "run").rename(tmp_path / "other")
         train(config_of(on_nan="rollback"), bad=range(100))
