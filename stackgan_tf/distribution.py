@@ -56,15 +56,20 @@ def check_divides(batch_size: int, replicas: int) -> None:
         )
 
 
+def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """Every batch norm of a model."""
+    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+
+
 def synchronize_batch_norm(model: keras.Model) -> None:
     """Makes every batch norm of a model average over all replicas."""
-    for layer in _batch_norms(model):
+    for layer in batch_norms(model):
         layer.synchronized = True
 
 
 def statistics(model: keras.Model) -> list[tf.Variable]:
     """The moving means and variances of every batch norm of a model, which its forward pass changes."""
-    return [v.value for layer in _batch_norms(model) for v in (layer.moving_mean, layer.moving_variance)]
+    return [v.value for layer in batch_norms(model) for v in (layer.moving_mean, layer.moving_variance)]
 
 
 def replica_rows(global_size: int) -> slice:
@@ -73,7 +78,3 @@ def replica_rows(global_size: int) -> slice:
     size = global_size // context.num_replicas_in_sync
     index = int(tf.get_static_value(context.replica_id_in_sync_group))
     return slice(index * size, (index + 1) * size)
-
-
-def _batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
-    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]

@@ -96,19 +96,29 @@ def weighted_sum(terms: Terms, weights: dict[str, float]) -> Tensor:
 
 
 def pairs_v2(
-    d: Discriminator, real: Tensor, mismatched: Tensor | None, fake: Tensor, condition: Tensor | None
+    d: Discriminator,
+    real: Tensor,
+    mismatched: Tensor | None,
+    fake: Tensor,
+    condition: Tensor | None,
+    at_once: bool = False,
 ) -> dict[str, Logits]:
     """Logits of real, mismatched (another image, this text) and fake pairs, each its own batch for batch norm.
 
     Args:
         condition: mu, [B, E], as in the released code; the papers write c.
+        at_once: D sees them in one pass, and must keep them apart itself (`batches_apart`).
 
     Source: StackGAN++ sections 4.1 and 4.2; released code, `train_Dnet`.
     """
-    logits = {"real": d(real, condition, training=True)}
-    if mismatched is not None:
-        logits["mismatched"] = d(mismatched, condition, training=True)
-    return logits | {"fake": d(fake, condition, training=True)}
+    shown = {"real": real} | ({} if mismatched is None else {"mismatched": mismatched}) | {"fake": fake}
+    if not at_once:
+        return {name: d(images, condition, training=True) for name, images in shown.items()}
+    if condition is not None:
+        condition = ops.tile(condition, (len(shown), 1))
+    logits = d(ops.concatenate(list(shown.values())), condition, training=True)
+    rows = [[None] * len(shown) if head is None else ops.split(head, len(shown)) for head in logits]
+    return {name: Logits(*heads) for name, *heads in zip(shown, *rows, strict=True)}
 
 
 def pairs_v1(

@@ -11,6 +11,7 @@ from stackgan_tf.config import Config
 from stackgan_tf.distribution import gpus, synchronize_batch_norm
 from stackgan_tf.training import schedules
 from stackgan_tf.training.adam import Adam
+from stackgan_tf.training.batch_norm import quicken_batch_norm
 from stackgan_tf.training.ema import copy_weights
 from stackgan_tf.training.optimizer import Optimizer
 from stackgan_tf.training.recompute import recompute_blocks
@@ -52,6 +53,7 @@ class TrainState(tf.Module):
         for model in (self.generator, *self.discriminators):
             if strategy.num_replicas_in_sync > 1 or (penalised and model is not self.generator):
                 synchronize_batch_norm(model)
+            quicken_batch_norm(model)
             if not gpus():
                 multiply_small_maps(model)
             if config.train.recompute:

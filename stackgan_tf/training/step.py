@@ -13,6 +13,7 @@ from stackgan_tf.models.diff_augment import NUMBERS, diff_augment
 from stackgan_tf.structs import Batch, GeneratorOutputs, Logits
 from stackgan_tf.training import collapse
 from stackgan_tf.training.accumulate import of_this_replica, sum_of_parts
+from stackgan_tf.training.batch_norm import batches_apart
 from stackgan_tf.training.ema import update_average
 from stackgan_tf.training.optimizer import finite_statistics
 from stackgan_tf.training.state import TrainState
@@ -193,11 +194,12 @@ class TrainStep:
         fake = outputs.images[i - len(self.state.discriminators)]
         fake = self._shown("fake", i, tf.stop_gradient(fake), part)
         condition = None if outputs.mu is None else tf.stop_gradient(outputs.mu)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([v.value for v in self.state.discriminators[i].trainable_variables])
+        d, batches = self.state.discriminators[i], self._batches_at_once(part, penalties)
+        with tf.GradientTape(watch_accessed_variables=False) as tape, batches_apart(d, batches):
+            tape.watch([v.value for v in d.trainable_variables])
             with tf.GradientTape(persistent=True, watch_accessed_variables=False) as by_inputs:
                 by_inputs.watch([v for v in (real, condition) if v is not None and penalties])
-                pairs = self._pairs(i, part, real, fake, condition)
+                pairs = self._pairs(i, part, real, fake, condition, at_once=batches > 1)
             judged = objectives.discriminator_terms(pairs, part.batch.mismatched_weight, loss_config)
             judged |= objectives.penalty_terms(penalties, pairs["real"], real, condition, by_inputs.gradient)
             weights = self.discriminator_weights | penalties
@@ -207,8 +209,19 @@ class TrainStep:
         terms.pop("r1", None)  # not in every step: the loss tells of it
         return Share(loss, gradients, terms | self._average(collapse.accuracy(pairs)))
 
+    def _batches_at_once(self, part: Part, penalties: dict[str, float]) -> int:
+        """How many batches a D sees in one pass: the same numbers as in a pass each, in less time.
+
+        One by one where one pass would not be the same (the spectral norm's u moves once a pass), or would cost more
+        (a penalty's gradient of the real batch would go through all of them).
+        """
+        model = self.config.model
+        if model.family != "v2" or model.spectral_norm or penalties:
+            return 1
+        return 2 if part.batch.mismatched_images is None else 3
+
     def _pairs(
-        self, i: int, part: Part, real: tf.Tensor, fake: tf.Tensor, condition: tf.Tensor | None
+        self, i: int, part: Part, real: tf.Tensor, fake: tf.Tensor, condition: tf.Tensor | None, at_once: bool
     ) -> dict[str, Logits]:
         """What D_i says of its three kinds of pairs."""
         generator, d, batch = self.state.generator, self.state.discriminators[i], part.batch
@@ -216,7 +229,7 @@ class TrainStep:
             mismatched = batch.mismatched_images and self._shown(
                 "mismatched", i, scaled(batch.mismatched_images[i]), part
             )
-            return objectives.pairs_v2(d, real, mismatched, fake, condition)
+            return objectives.pairs_v2(d, real, mismatched, fake, condition, at_once)
         reader = generator.conditioning or generator.stage1.conditioning  # where Stage-II does not read the text
         following = tf.stop_gradient(reader.gaussian(batch.mismatched_text_embedding)[0])
         return objectives.pairs_v1(d, real, fake, condition, following, part.with_next)
