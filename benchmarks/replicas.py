@@ -12,12 +12,12 @@ import json
 import os
 import socket
 import statistics
-import subprocess
-import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
+import in_turn
 from absl import flags, logging
 
 from stackgan_tf import cards, cluster, program
@@ -51,40 +51,22 @@ class Way:
             s.close()
         self.processes = []
         for index in range(processes):
-            environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-            if processes > 1:
-                task = {"type": "worker", "index": index}
-                environment[cluster.VARIABLE] = json.dumps({"cluster": {"worker": addresses}, "task": task})
-            command = [sys.executable, *sys.argv, f"--devices={devices}"]
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-            self.processes.append(subprocess.Popen(command, env=environment, text=True, **pipes))
-        self._answers()
+            cluster_ = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+            environment = {cluster.VARIABLE: json.dumps(cluster_)} if processes > 1 else {}
+            self.processes.append(in_turn.Process(f"--devices={devices}", environment=environment))
+        for process in self.processes:
+            process.ready()
 
     def turn(self) -> tuple[float, float]:
         """Seconds that its steps take, until the last process has done them, and those of the processor."""
         for process in self.processes:
-            process.stdin.write("\n")
-            process.stdin.flush()
-        seconds, of_processor = zip(*self._answers(), strict=True)
+            process.begin()
+        seconds, of_processor = zip(*(process.measured() for process in self.processes), strict=True)
         return max(seconds), sum(of_processor)
 
-    def end(self) -> None:
-        """Lets the processes go."""
-        for process in self.processes:
-            process.stdin.close()
-        for process in self.processes:
-            process.wait()
 
-    def _answers(self) -> list[list[float]]:
-        lines = [process.stdout.readline() for process in self.processes]
-        for process, line in zip(self.processes, lines, strict=True):
-            if not line:
-                sys.exit(process.wait())  # it has said why
-        return [json.loads(line) for line in lines]
-
-
-def answer(devices: int) -> None:
-    """A process that is measured: says when it is ready, then for each line what its steps took."""
+def measured(devices: int) -> NoReturn:
+    """One of the processes: its steps, turn by turn."""
     import tensorflow as tf
 
     from stackgan_tf import distribution, text, workers
@@ -107,21 +89,22 @@ def answer(devices: int) -> None:
     plan = BatchPlan(records, config, Embeddings(records, encoder) if encoder else None)
     step = TrainStep(TrainState(config, strategy, len(records) // size), strategy, config)
     batches = iter(strategy.distribute_datasets_from_function(partial(training_batches, plan, 0)))
-    print([], flush=True)
-    for _ in sys.stdin:
+
+    def steps() -> list[float]:
         start, before = time.perf_counter(), time.process_time()
         for _ in range(FLAGS.steps):
             metrics = step(next(batches))
         metrics["g/loss"].numpy()
-        print([time.perf_counter() - start, time.process_time() - before], flush=True)
-    os._exit(0)  # an input pipeline's threads may hold the interpreter's own end
+        return [time.perf_counter() - start, time.process_time() - before]
+
+    in_turn.answer(steps)
 
 
 def main() -> int:
     """The table; the exit code."""
     program.load_tensorflow()
     if FLAGS.devices:
-        answer(FLAGS.devices)
+        measured(FLAGS.devices)
     from stackgan_tf.distribution import check_divides
 
     program.check_at_least(steps=1, rounds=1)
@@ -137,8 +120,8 @@ def main() -> int:
             took = way.turn()
             if round_:
                 taken[name].append(took)
-    for way in ways.values():
-        way.end()
+    for process in (process for way in ways.values() for process in way.processes):
+        process.end()
     images, base = batch_size * FLAGS.steps, taken[next(iter(taken))]
     print(f"{batch_size} images a step, {FLAGS.steps} steps a turn, {FLAGS.rounds} rounds, {CORES} cores\n")
     print("| | images per second | least, most | of one replica | processor, ms an image | of one replica |")

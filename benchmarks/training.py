@@ -1,0 +1,210 @@
+"""How fast do training and sampling go, where does a step's time go, and what could this machine do?
+
+    python benchmarks/training.py --peer="PYTHON peer.py" --json=training.json
+
+The whole step of a card on random data, sampling with its average, and the parts of a step each by itself, in every
+precision asked for; beside them a peer, any program that takes --batch, --steps and --precision=float32|bfloat16 and
+prints one line of JSON with `train_images_per_s` and `sample_images_per_s`. All take turns; a table of medians, least
+and most over the rounds, and of the ratios within a round. The ceilings are products of two 4096 x 4096 matrices and
+3 x 3 convolutions of this card's own shapes, measured in the same rounds.
+
+The parts overlap: an update of G passes through every D. The optimizer's part is Adam, norms and finite tests.
+"""
+
+import json
+import shlex
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import in_turn
+from absl import flags
+
+from stackgan_tf import cards, program, text
+from stackgan_tf.config import Config
+from stackgan_tf.errors import UserError
+
+PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+PEER = {"training": "train_images_per_s", "sampling": "sample_images_per_s"}
+SIDE = 4096  # of the matrices
+GFLOP = "GFLOP an image"
+UNITS = {**dict.fromkeys(PEER, "images/s"), "products": "GFLOP/s", "convolutions and their gradients": "GFLOP/s"}
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("dataset", "oxford102", "As in stackgan_tf.train.")
+flags.DEFINE_string("model", "v2", "As in stackgan_tf.train.")
+flags.DEFINE_integer("batch_size", 12, "Images of a step, and of a call that samples.")
+flags.DEFINE_multi_string("set", [], "Changes one field of the card: section.field=value. May be repeated.")
+flags.DEFINE_list("precisions", ["float32", "bfloat16"], f"Of {', '.join(PRECISIONS)}.")
+flags.DEFINE_string("peer", None, "A command to compare with; see above.")
+flags.DEFINE_integer("steps", 2, "Steps of a turn.")
+flags.DEFINE_integer("rounds", 5, "Turns of each, of which the median counts; one more warms up.")
+flags.DEFINE_string("json", None, "A file for every figure of every round.")
+flags.DEFINE_string("measure", None, "The precision of a process that is measured, which the benchmark starts itself.")
+
+Figures = dict[str, float]
+
+
+def configuration(precision: str) -> Config:
+    """The card with what the flags change."""
+    values, named = cards.find(FLAGS.dataset, FLAGS.model).values, PRECISIONS[precision]
+    return text.resolved(cards.build(values, FLAGS.set, batch_size=FLAGS.batch_size, precision=named))[0]
+
+
+def measured(precision: str) -> NoReturn:
+    """The process of one precision: figures by name, turn by turn."""
+    import tensorflow as tf
+
+    from stackgan_tf.data.pipeline import batch_spec
+    from stackgan_tf.distribution import make_strategy
+    from stackgan_tf.training.ema import update_average
+    from stackgan_tf.training.state import TrainState
+    from stackgan_tf.training.step import Part, TrainStep, draw_augmentation, draw_noise
+
+    config = configuration(precision)
+    size, dtype = config.train.batch_size, precision
+    strategy = make_strategy(size) if tf.config.list_physical_devices("GPU")[1:] else tf.distribute.get_strategy()
+    state = TrainState(config, strategy, steps_per_epoch=1000)
+    step = TrainStep(state, strategy, config)
+
+    def random(spec: tf.TensorSpec | None) -> tf.Tensor | None:
+        if spec is None:
+            return None
+        return tf.cast(tf.random.uniform(spec.shape, 0, 256 if spec.dtype == tf.uint8 else 1), spec.dtype)
+
+    batch = tf.nest.map_structure(random, batch_spec(config))
+    noise = draw_noise(state.generator.noise_sizes, size, 0, tf.constant(0, tf.int64))
+    words = {} if batch.text_embedding is None else {"text_embedding": batch.text_embedding}
+    part = Part(batch, noise, draw_augmentation(size, len(state.discriminators), 0, tf.constant(0, tf.int64)), size - 1)
+    drawn = state.generator(**noise, **words, training=True)
+    gradients = {n: [tf.zeros(v.shape) for v in o.adam.m.values()] for n, o in state.optimizers.items()}
+    x, kernel = tf.zeros((size, 64, 64, 128), dtype), tf.zeros((3, 3, 128, 128), dtype)
+    matrix = tf.zeros((SIDE, SIDE), dtype)
+
+    def taught() -> list[tf.Tensor]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            return step._generator_share(part, step._generate(part, tape), tape).gradients
+
+    def convolved() -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch([x, kernel])
+            y = tf.nn.conv2d(x, kernel, 1, "SAME")
+        return tape.gradient(y, [x, kernel])
+
+    def traced(function: Callable[[], Any]) -> Callable[[], Any]:
+        return tf.function(function, autograph=False)
+
+    whole = {"training": lambda: step(batch), "sampling": traced(lambda: state.average(**noise, **words).images)}
+    parts = {"G forward": traced(lambda: step._generate(part).images)}
+    parts |= {
+        f"D_{i} and its gradient": traced(partial(step._discriminator_share, i, part, drawn, False))
+        for i in range(len(state.discriminators))
+    }
+    parts["G, every D and G's gradient"] = traced(taught)
+    parts["optimizers"] = traced(lambda: [o.apply(tf.zeros(()), gradients[n]) for n, o in state.optimizers.items()])
+    parts["average"] = traced(lambda: update_average(strategy, state.average, state.generator, 0.999))
+    ceilings = {"products": (traced(lambda: matrix @ matrix), 2 * SIDE**3)}
+    ceilings["convolutions and their gradients"] = (traced(convolved), 3 * 2 * 9 * tf.size(x).numpy() * 128)
+    count = operations(step.__call__.get_concrete_function(batch).graph) / size
+
+    def seconds(function: Callable[[], Any], times: int = 1) -> float:
+        start = time.perf_counter()
+        for _ in range(times):
+            value = function()
+        tf.nest.map_structure(lambda v: v.numpy(), value)
+        return (time.perf_counter() - start) / times
+
+    def turn() -> dict[str, float]:
+        found = {name: size / seconds(function, FLAGS.steps) for name, function in whole.items()}
+        found |= {name: seconds(function) for name, function in parts.items()}
+        found |= {name: flop / seconds(function) / 1e9 for name, (function, flop) in ceilings.items()}
+        return found | {GFLOP: count / 1e9}
+
+    in_turn.answer(turn)
+
+
+def operations(graph: Any) -> float:
+    """Floating-point operations of the convolutions and products of a graph and of all its functions."""
+    import tensorflow as tf
+
+    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
+    told = tf.compat.v1.profiler.profile(graph, options=options | {"output": "none"})
+    return told.total_float_ops
+
+
+def of_peer(precision: str) -> Figures:
+    """What the peer prints, started anew for its turn."""
+    arguments = [f"--batch={FLAGS.batch_size}", f"--steps={FLAGS.steps}", f"--precision={precision}"]
+    ended = subprocess.run([*shlex.split(FLAGS.peer), *arguments], stdout=subprocess.PIPE, text=True)
+    try:
+        told = json.loads(ended.stdout.splitlines()[-1])
+        return {name: told[key] for name, key in PEER.items()}
+    except (ValueError, LookupError, TypeError):
+        raise UserError(f"--peer={FLAGS.peer}: exit code {ended.returncode}, printed no such line of JSON") from None
+
+
+def report(rounds: list[dict[str, Figures]]) -> None:
+    """The tables: every figure, then what the issue is about, the ratios within a round."""
+    print("| | | median | least, most |\n| --- | --- | --- | --- |")
+    for who, figures in rounds[0].items():
+        for name in figures:
+            values = [round_[who][name] for round_ in rounds]
+            unit = UNITS.get(name, "" if name == GFLOP else "s")
+            print(f"| {who} | {name} | {statistics.median(values):.4g} {unit} | {min(values):.4g}, {max(values):.4g} |")
+    print("\n| ratio | median | least, most |\n| --- | --- | --- |")
+    for name, of_round in ratios(rounds[0]).items():
+        values = [of_round(round_) for round_ in rounds]
+        print(f"| {name} | {statistics.median(values):.2f} | {min(values):.2f}, {max(values):.2f} |")
+
+
+def ratios(one: dict[str, Figures]) -> dict[str, Callable[[dict[str, Figures]], float]]:
+    """Of a round: speeds to every peer's, and a step's operations to the ceilings."""
+    found: dict[str, Callable[[dict[str, Figures]], float]] = {}
+    ours, peers = ([who for who in one if (GFLOP in one[who]) == own] for own in (True, False))
+    for who in ours:
+        for peer in peers:
+            for name in PEER:
+                found[f"{name}, {who} to {peer}"] = lambda r, w=who, p=peer, n=name: r[w][n] / r[p][n]
+        for ceiling in list(UNITS)[len(PEER) :]:
+            found[f"a step in {who}, of the rate of {ceiling}"] = lambda r, w=who, c=ceiling: (
+                r[w]["training"] * r[w][GFLOP] / r[w][c]
+            )
+    return found
+
+
+def main() -> int:
+    """The tables and the file; the exit code."""
+    program.load_tensorflow()
+    if FLAGS.measure:
+        measured(FLAGS.measure)
+    program.check_at_least(steps=1, rounds=1, batch_size=2)
+    for precision in FLAGS.precisions:
+        if precision not in PRECISIONS:
+            raise UserError(f"--precisions={precision}: is none of {', '.join(PRECISIONS)}")
+        configuration(precision)
+    processes = {precision: in_turn.Process(f"--measure={precision}") for precision in FLAGS.precisions}
+    for process in processes.values():
+        process.ready()
+    rounds = []
+    for _ in range(1 + FLAGS.rounds):
+        figures = {}
+        for precision, process in processes.items():
+            process.begin()
+            figures[precision] = process.measured()
+            if FLAGS.peer and precision != "float16":
+                figures[f"peer {precision}"] = of_peer(precision)
+        rounds.append(figures)
+    for process in processes.values():
+        process.end()
+    report(rounds[1:])
+    if FLAGS.json:
+        Path(FLAGS.json).write_text(json.dumps({"flags": FLAGS.flags_into_string().split(), "rounds": rounds[1:]}))
+    return 0
+
+
+if __name__ == "__main__":
+    program.run(main)
