@@ -26,7 +26,7 @@ np.savez(sys.argv[4], *(keras.ops.convert_to_numpy(image) for image in outputs.i
 """
 
 
-@pytest.mark.parametrize("family", ["v2", "v1_stage2"])
+@pytest.mark.parametrize("family", ["v2", pytest.param("v1_stage2", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_a_saved_generator_draws_the_same(backend, family, tmp_path, one_replica):
     if importlib.util.find_spec(backend) is None:

@@ -28,11 +28,21 @@ absent = (
 beside = pytest.mark.skipif(bool(absent), reason=absent or "there")
 CASES = [pytest.param(small, name, id=f"small_{name}") for name in NAMES]
 CASES += [pytest.param(large, name, id=f"large_{name}", marks=beside) for name in NAMES]
-STEPS = [pytest.param(*case.values, "one_replica", id=f"{case.id}-one_replica", marks=case.marks) for case in CASES]
-STEPS += [  # the large ones take three minutes, and what two replicas do the small ones show as well
-    pytest.param(load, name, "two_replicas", id=f"{load.__name__}_{name}-two_replicas", marks=marks)
-    for load, marks in ((small, ()), (large, (beside, pytest.mark.slow)))
-    for name in NAMES
+SLOW = {  # what they show the others show as well
+    *((large, name, "two_replicas") for name in NAMES),
+    (large, "stackgan_v2_uncond", "one_replica"),
+    (small, "stackgan_v2_uncond", "two_replicas"),
+    (small, "stackgan_v1_stage1", "two_replicas"),
+}
+STEPS = [
+    pytest.param(
+        *case.values,
+        replicas,
+        id=f"{case.id}-{replicas}",
+        marks=(*case.marks, *([pytest.mark.slow] if (*case.values, replicas) in SLOW else [])),
+    )
+    for replicas in ("one_replica", "two_replicas")
+    for case in CASES
 ]
 
 
