@@ -16,6 +16,7 @@ from stackgan_tf.training.ema import copy_weights
 from stackgan_tf.training.optimizer import Optimizer
 from stackgan_tf.training.recompute import recompute_blocks
 from stackgan_tf.training.small_maps import multiply_small_maps
+from stackgan_tf.training.upsampling import pool_gradients
 
 
 class TrainState(tf.Module):
@@ -54,6 +55,7 @@ class TrainState(tf.Module):
             if strategy.num_replicas_in_sync > 1 or (penalised and model is not self.generator):
                 synchronize_batch_norm(model)
             quicken_batch_norm(model)
+            pool_gradients(model)
             if not gpus():
                 multiply_small_maps(model)
             if config.train.recompute:

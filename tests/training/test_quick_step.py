@@ -10,10 +10,12 @@ import tensorflow as tf
 from stackgan_tf import objectives
 from stackgan_tf.distribution import batch_norms, statistics, synchronize_batch_norm
 from stackgan_tf.models.discriminator import Discriminator
+from stackgan_tf.models.layers import NearestUpsampling
 from stackgan_tf.training import state as training_state
 from stackgan_tf.training.batch_norm import batches_apart, quicken_batch_norm
 from stackgan_tf.training.small_maps import multiply_small_maps
 from stackgan_tf.training.step import TrainStep
+from stackgan_tf.training.upsampling import pool_gradients
 from tests.conftest import tiny_config
 from tests.training.test_step import train
 
@@ -99,6 +101,25 @@ def test_small_maps_are_those_of_the_convolution(side, kernel, stride, padding):
     assert operations(plain, x).count("Conv2D") == 1 and "Conv2D" not in operations(quick, x)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_gradient_of_upsampling_is_the_same(dtype):
+    """The second one as well."""
+    x, dy = (tf.cast(RNG.standard_normal((2, side, side, 3)), dtype) for side in (5, 10))
+    plain, quick = two_models(partial(NearestUpsampling, dtype=dtype), (5, 5, 3), dtype)
+    pool_gradients(quick)
+
+    def derivatives(model):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = model(x) ** 3
+            first = inner.gradient(y, x, dy)
+        return [tf.cast(v, tf.float32).numpy() for v in (y, first, outer.gradient(first, x))]
+
+    assert_close(derivatives(quick), derivatives(plain), 1e-6 if dtype == "float32" else 0.02)
+
+
 def test_large_maps_stay_convolutions():
     x = tf.zeros((1, 9, 9, 2))
     _, quick = two_models(partial(keras.layers.Conv2D, 3, 3, padding="same"), (9, 9, 2))
@@ -118,6 +139,7 @@ def test_a_quick_step_is_the_plain_one(family, sections, one_replica, monkeypatc
         if plain:
             monkeypatch.setattr(training_state, "quicken_batch_norm", lambda model: None)
             monkeypatch.setattr(training_state, "multiply_small_maps", lambda model: None)
+            monkeypatch.setattr(training_state, "pool_gradients", lambda model: None)
             monkeypatch.setattr(TrainStep, "_batches_at_once", lambda *_: 1)
         state, metrics = train(tiny_config(family, **sections), one_replica, 2)
         moments = [m.numpy() for o in state.optimizers.values() for m in o.adam.m.values()]
