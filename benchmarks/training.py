@@ -27,12 +27,14 @@ from absl import flags
 from stackgan_tf import cards, program, text
 from stackgan_tf.config import Config
 from stackgan_tf.errors import UserError
+from stackgan_tf.files import write_whole
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 PEER = {"training": "train_images_per_s", "sampling": "sample_images_per_s"}
 SIDE = 4096  # of the matrices
 GFLOP = "GFLOP an image"
-UNITS = {**dict.fromkeys(PEER, "images/s"), "products": "GFLOP/s", "convolutions and their gradients": "GFLOP/s"}
+CEILINGS = ("products", "convolutions and their gradients")
+UNITS = dict.fromkeys(PEER, "images/s") | dict.fromkeys(CEILINGS, "GFLOP/s")
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("dataset", "oxford102", "As in stackgan_tf.train.")
@@ -107,15 +109,16 @@ def measured(precision: str) -> NoReturn:
     parts["G, every D and G's gradient"] = traced(taught)
     parts["optimizers"] = traced(lambda: [o.apply(tf.zeros(()), gradients[n]) for n, o in state.optimizers.items()])
     parts["average"] = traced(lambda: update_average(strategy, state.average, state.generator, 0.999))
-    ceilings = {"products": (traced(lambda: matrix @ matrix), 2 * SIDE**3)}
-    ceilings["convolutions and their gradients"] = (traced(convolved), 3 * 2 * 9 * tf.size(x).numpy() * 128)
+    products = traced(lambda: matrix @ matrix), 2 * SIDE**3
+    convolutions = traced(convolved), 3 * 2 * 9 * 128 * x.shape.num_elements()
+    ceilings = dict(zip(CEILINGS, (products, convolutions), strict=True))
     count = operations(step.__call__.get_concrete_function(batch).graph) / size
 
     def seconds(function: Callable[[], Any], times: int = 1) -> float:
         start = time.perf_counter()
         for _ in range(times):
-            value = function()
-        tf.nest.map_structure(lambda v: v.numpy(), value)
+            function()
+        tf.test.experimental.sync_devices()
         return (time.perf_counter() - start) / times
 
     def turn() -> dict[str, float]:
@@ -127,13 +130,22 @@ def measured(precision: str) -> NoReturn:
     in_turn.answer(turn)
 
 
-def operations(graph: Any) -> float:
-    """Floating-point operations of the convolutions and products of a graph and of all its functions."""
-    import tensorflow as tf
-
-    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
-    told = tf.compat.v1.profiler.profile(graph, options=options | {"output": "none"})
-    return told.total_float_ops
+def operations(graph: Any) -> int:
+    """Floating-point operations of the convolutions, of their gradients and of the products in a graph."""
+    maps_and_kernel = {  # of an operation its feature map on the side of the filters, and its kernel
+        "Conv2D": lambda op: (op.outputs[0], op.inputs[1]),
+        "Conv2DBackpropInput": lambda op: (op.inputs[2], op.inputs[1]),
+        "Conv2DBackpropFilter": lambda op: (op.inputs[2], op.outputs[0]),
+    }
+    count = 0
+    for op in graph.get_operations():
+        if op.type in maps_and_kernel:
+            maps, kernel = (tensor.shape for tensor in maps_and_kernel[op.type](op))
+            count += 2 * maps.num_elements() * kernel.num_elements() // kernel[-1]
+        elif op.type == "MatMul":
+            summed = op.inputs[0].shape[0 if op.get_attr("transpose_a") else 1]
+            count += 2 * op.outputs[0].shape.num_elements() * summed
+    return count
 
 
 def of_peer(precision: str) -> Figures:
@@ -148,31 +160,30 @@ def of_peer(precision: str) -> Figures:
 
 
 def report(rounds: list[dict[str, Figures]]) -> None:
-    """The tables: every figure, then what the issue is about, the ratios within a round."""
+    """Two tables: every figure, and the ratios within a round."""
     print("| | | median | least, most |\n| --- | --- | --- | --- |")
     for who, figures in rounds[0].items():
         for name in figures:
-            values = [round_[who][name] for round_ in rounds]
-            unit = UNITS.get(name, "" if name == GFLOP else "s")
+            values = [one[who][name] for one in rounds]
+            unit = "" if name == GFLOP else UNITS.get(name, "s")
             print(f"| {who} | {name} | {statistics.median(values):.4g} {unit} | {min(values):.4g}, {max(values):.4g} |")
     print("\n| ratio | median | least, most |\n| --- | --- | --- |")
-    for name, of_round in ratios(rounds[0]).items():
-        values = [of_round(round_) for round_ in rounds]
+    of_rounds = [ratios(one) for one in rounds]
+    for name in of_rounds[0]:
+        values = [one[name] for one in of_rounds]
         print(f"| {name} | {statistics.median(values):.2f} | {min(values):.2f}, {max(values):.2f} |")
 
 
-def ratios(one: dict[str, Figures]) -> dict[str, Callable[[dict[str, Figures]], float]]:
-    """Of a round: speeds to every peer's, and a step's operations to the ceilings."""
-    found: dict[str, Callable[[dict[str, Figures]], float]] = {}
-    ours, peers = ([who for who in one if (GFLOP in one[who]) == own] for own in (True, False))
-    for who in ours:
-        for peer in peers:
-            for name in PEER:
-                found[f"{name}, {who} to {peer}"] = lambda r, w=who, p=peer, n=name: r[w][n] / r[p][n]
-        for ceiling in list(UNITS)[len(PEER) :]:
-            found[f"a step in {who}, of the rate of {ceiling}"] = lambda r, w=who, c=ceiling: (
-                r[w]["training"] * r[w][GFLOP] / r[w][c]
-            )
+def ratios(one: dict[str, Figures]) -> Figures:
+    """Of a round: our speeds to every peer's, and the rate of a step's operations to the ceilings."""
+    found: Figures = {}
+    peers = [who for who, figures in one.items() if GFLOP not in figures]
+    for who, figures in one.items():
+        if who in peers:
+            continue
+        found |= {f"{name}, {who} to {peer}": figures[name] / one[peer][name] for peer in peers for name in PEER}
+        rate = figures["training"] * figures[GFLOP]
+        found |= {f"a step in {who}, of the rate of {name}": rate / figures[name] for name in CEILINGS}
     return found
 
 
@@ -186,24 +197,32 @@ def main() -> int:
         if precision not in PRECISIONS:
             raise UserError(f"--precisions={precision}: is none of {', '.join(PRECISIONS)}")
         configuration(precision)
+    rounds: list[dict[str, Figures]] = []
+    save(rounds)
     processes = {precision: in_turn.Process(f"--measure={precision}") for precision in FLAGS.precisions}
     for process in processes.values():
         process.ready()
-    rounds = []
-    for _ in range(1 + FLAGS.rounds):
-        figures = {}
+    for number in range(1 + FLAGS.rounds):
+        one = {}
         for precision, process in processes.items():
             process.begin()
-            figures[precision] = process.measured()
+            one[precision] = process.measured()
             if FLAGS.peer and precision != "float16":
-                figures[f"peer {precision}"] = of_peer(precision)
-        rounds.append(figures)
+                one[f"peer {precision}"] = of_peer(precision)
+        if number:
+            rounds.append(one)
+            save(rounds)
     for process in processes.values():
         process.end()
-    report(rounds[1:])
-    if FLAGS.json:
-        Path(FLAGS.json).write_text(json.dumps({"flags": FLAGS.flags_into_string().split(), "rounds": rounds[1:]}))
+    report(rounds)
     return 0
+
+
+def save(rounds: list[dict[str, Figures]]) -> None:
+    """What there is until now, in the file that was asked for."""
+    if FLAGS.json:
+        flags_ = {name: FLAGS[name].value for name in ("dataset", "model", "batch_size", "set", "steps")}
+        write_whole(Path(FLAGS.json), json.dumps({"flags": flags_, "rounds": rounds}, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,44 @@
+"""Benchmarks at a small size: that they run and what they print, not how fast."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+SMALL = ("--dataset=shapes", "--set=model.gf=8", "--set=model.df=4", "--set=model.branches=1", "--batch_size=2")
+PEER = "import json; print('warming up'); print(json.dumps({'train_images_per_s': 2.0, 'sample_images_per_s': 4.0}))"
+
+
+def training(*arguments):
+    command = [sys.executable, BENCHMARKS / "training.py", *SMALL, "--precisions=float32", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_training_beside_a_peer(tmp_path):
+    peer, file = tmp_path / "peer.py", tmp_path / "figures.json"
+    peer.write_text(PEER)
+    ended = training("--rounds=2", "--steps=1", f"--peer={sys.executable} {peer}", f"--json={file}")
+    assert ended.returncode == 0, ended.stderr
+    rounds = json.loads(file.read_text())["rounds"]
+    assert len(rounds) == 2 and all(set(r) == {"float32", "peer float32"} for r in rounds)
+    assert all(value > 0 for r in rounds for figures in r.values() for value in figures.values())
+    assert {"training", "sampling", "D_0 and its gradient", "optimizers", "products"} <= set(rounds[0]["float32"])
+    first = next(line for line in ended.stdout.splitlines() if line.startswith("| training, float32 to peer"))
+    ratios = sorted(r["float32"]["training"] / 2 for r in rounds)
+    assert f"{sum(ratios) / 2:.2f} | {ratios[0]:.2f}, {ratios[1]:.2f}" in first
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        (("--precisions=float8",), "--precisions=float8: is none of float32, bfloat16, float16"),
+        (("--rounds=0",), "--rounds=0: must be at least 1"),
+        (("--json=/nowhere/figures.json",), "/nowhere"),
+    ],
+)
+def test_wrong_flags_are_told_before_anything_is_measured(arguments, told):
+    ended = training(*arguments)
+    assert (ended.returncode, ended.stdout) == (2, "") and told in ended.stderr
