@@ -49,7 +49,7 @@ class TrainState(tf.Module):
             self.discriminator_optimizers = [
                 optimizer(d, rates.discriminator_learning_rate) for d in self.discriminators
             ]
-        # Keras' fused batch norm, the unsynchronised one, has a wrong second derivative.
+        # Not synchronised, batch norm has a wrong second derivative.
         penalised = objectives.penalty_weights(config.loss, lazy=True)
         for model in (self.generator, *self.discriminators):
             if strategy.num_replicas_in_sync > 1 or (penalised and model is not self.generator):
