@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn
 
 
@@ -32,9 +32,12 @@ class Process:
         """What it measured in its turn."""
         return json.loads(self._line())
 
-    def end(self) -> None:
-        """Lets it go."""
+    def close(self) -> None:
+        """Lets it go, without waiting for its end."""
         self._process.stdin.close()
+
+    def wait(self) -> None:
+        """Until it has ended."""
         self._process.wait()
 
     def _line(self) -> str:
@@ -42,6 +45,14 @@ class Process:
         if not line:
             sys.exit(self._process.wait())  # it has said why
         return line
+
+
+def end(processes: Collection[Process]) -> None:
+    """Lets all go at once: those of a cluster must not see each other leave."""
+    for process in processes:
+        process.close()
+    for process in processes:
+        process.wait()
 
 
 def answer(measure: Callable[[], Any]) -> NoReturn:

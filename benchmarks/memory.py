@@ -49,21 +49,16 @@ def configuration(way: str) -> Config:
 def measured(way: str) -> dict[str, float]:
     """GiB when the step was traced and at the peak, and seconds a step."""
     import tensorflow as tf
+    from random_data import random_batch
 
-    from stackgan_tf.data.pipeline import batch_spec
     from stackgan_tf.distribution import make_strategy
     from stackgan_tf.training.state import TrainState
     from stackgan_tf.training.step import TrainStep
 
-    def noise(spec: tf.TensorSpec | None) -> tf.Tensor | None:
-        if spec is None:
-            return None
-        return tf.cast(tf.random.uniform(spec.shape, 0, 256 if spec.dtype == tf.uint8 else 1), spec.dtype)
-
     config, _ = text.resolved(configuration(way))
     strategy = make_strategy(config.train.batch_size)
     step = TrainStep(TrainState(config, strategy, steps_per_epoch=1000), strategy, config)
-    data = tf.data.Dataset.from_tensors(tf.nest.map_structure(noise, batch_spec(config)))
+    data = tf.data.Dataset.from_tensors(random_batch(config))
     batch = next(iter(strategy.experimental_distribute_dataset(data)))
     step.__call__.get_concrete_function(batch)
     before, seconds = peak(), []

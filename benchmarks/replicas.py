@@ -120,8 +120,7 @@ def main() -> int:
             took = way.turn()
             if round_:
                 taken[name].append(took)
-    for process in (process for way in ways.values() for process in way.processes):
-        process.end()
+    in_turn.end([process for way in ways.values() for process in way.processes])
     images, base = batch_size * FLAGS.steps, taken[next(iter(taken))]
     print(f"{batch_size} images a step, {FLAGS.steps} steps a turn, {FLAGS.rounds} rounds, {CORES} cores\n")
     print("| | images per second | least, most | of one replica | processor, ms an image | of one replica |")

@@ -5,14 +5,17 @@
 The whole step of a card on random data, sampling with its average, and the parts of a step each by itself, in every
 precision asked for; beside them a peer, any program that takes --batch, --steps and --precision=float32|bfloat16 and
 prints one line of JSON with `train_images_per_s` and `sample_images_per_s`. All take turns; a table of medians, least
-and most over the rounds, and of the ratios within a round. The ceilings are products of two 4096 x 4096 matrices and
-3 x 3 convolutions of this card's own shapes, measured in the same rounds.
+and most over the rounds, and of the ratios within a round. The ceilings are products of two 4096 x 4096 matrices and a
+3 x 3 convolution of 128 channels at 64 x 64 pixels with both of its gradients, measured in the same rounds. All on one
+device.
 
 The parts overlap: an update of G passes through every D. The optimizer's part is Adam, norms and finite tests.
 """
 
 import json
+import os
 import shlex
+import shutil
 import statistics
 import subprocess
 import time
@@ -45,7 +48,7 @@ flags.DEFINE_list("precisions", ["float32", "bfloat16"], f"Of {', '.join(PRECISI
 flags.DEFINE_string("peer", None, "A command to compare with; see above.")
 flags.DEFINE_integer("steps", 2, "Steps of a turn.")
 flags.DEFINE_integer("rounds", 5, "Turns of each, of which the median counts; one more warms up.")
-flags.DEFINE_string("json", None, "A file for every figure of every round.")
+flags.DEFINE_string("json", None, "A new file for every figure of every round.")
 flags.DEFINE_string("measure", None, "The precision of a process that is measured, which the benchmark starts itself.")
 
 Figures = dict[str, float]
@@ -60,25 +63,19 @@ def configuration(precision: str) -> Config:
 def measured(precision: str) -> NoReturn:
     """The process of one precision: figures by name, turn by turn."""
     import tensorflow as tf
+    from random_data import random_batch
 
-    from stackgan_tf.data.pipeline import batch_spec
-    from stackgan_tf.distribution import make_strategy
     from stackgan_tf.training.ema import update_average
     from stackgan_tf.training.state import TrainState
     from stackgan_tf.training.step import Part, TrainStep, draw_augmentation, draw_noise
 
     config = configuration(precision)
     size, dtype = config.train.batch_size, precision
-    strategy = make_strategy(size) if tf.config.list_physical_devices("GPU")[1:] else tf.distribute.get_strategy()
+    strategy = tf.distribute.get_strategy()
     state = TrainState(config, strategy, steps_per_epoch=1000)
     step = TrainStep(state, strategy, config)
 
-    def random(spec: tf.TensorSpec | None) -> tf.Tensor | None:
-        if spec is None:
-            return None
-        return tf.cast(tf.random.uniform(spec.shape, 0, 256 if spec.dtype == tf.uint8 else 1), spec.dtype)
-
-    batch = tf.nest.map_structure(random, batch_spec(config))
+    batch = random_batch(config)
     noise = draw_noise(state.generator.noise_sizes, size, 0, tf.constant(0, tf.int64))
     words = {} if batch.text_embedding is None else {"text_embedding": batch.text_embedding}
     part = Part(batch, noise, draw_augmentation(size, len(state.discriminators), 0, tf.constant(0, tf.int64)), size - 1)
@@ -148,10 +145,37 @@ def operations(graph: Any) -> int:
     return count
 
 
-def of_peer(precision: str) -> Figures:
+def peer_command() -> list[str]:
+    """The peer's program and its own arguments; empty where there is none.
+
+    Raises:
+        UserError: it is no command, or its program is not there.
+    """
+    try:
+        command = shlex.split(FLAGS.peer or "")
+    except ValueError as error:
+        raise UserError(f"--peer={FLAGS.peer}: is not a command ({error})") from None
+    if command and not shutil.which(command[0]):
+        raise UserError(f"--peer={FLAGS.peer}: there is no program {command[0]}")
+    return command
+
+
+def check_new(file: str | None) -> None:
+    """Whether the figures may be written, and nothing is overwritten.
+
+    Raises:
+        UserError: it is there already, or its folder is not.
+    """
+    if file and Path(file).exists():
+        raise UserError(f"--json={file}: is there already; name another file")
+    if file and not os.access(Path(file).parent, os.W_OK):
+        raise UserError(f"--json={file}: cannot be written; name a file in a folder that you may write to")
+
+
+def of_peer(command: list[str], precision: str) -> Figures:
     """What the peer prints, started anew for its turn."""
     arguments = [f"--batch={FLAGS.batch_size}", f"--steps={FLAGS.steps}", f"--precision={precision}"]
-    ended = subprocess.run([*shlex.split(FLAGS.peer), *arguments], stdout=subprocess.PIPE, text=True)
+    ended = subprocess.run([*command, *arguments], stdout=subprocess.PIPE, text=True)
     try:
         told = json.loads(ended.stdout.splitlines()[-1])
         return {name: told[key] for name, key in PEER.items()}
@@ -197,8 +221,9 @@ def main() -> int:
         if precision not in PRECISIONS:
             raise UserError(f"--precisions={precision}: is none of {', '.join(PRECISIONS)}")
         configuration(precision)
+    peer = peer_command()
+    check_new(FLAGS.json)
     rounds: list[dict[str, Figures]] = []
-    save(rounds)
     processes = {precision: in_turn.Process(f"--measure={precision}") for precision in FLAGS.precisions}
     for process in processes.values():
         process.ready()
@@ -207,13 +232,12 @@ def main() -> int:
         for precision, process in processes.items():
             process.begin()
             one[precision] = process.measured()
-            if FLAGS.peer and precision != "float16":
-                one[f"peer {precision}"] = of_peer(precision)
+            if peer and precision != "float16":
+                one[f"peer {precision}"] = of_peer(peer, precision)
         if number:
             rounds.append(one)
             save(rounds)
-    for process in processes.values():
-        process.end()
+    in_turn.end(processes.values())
     report(rounds)
     return 0
 

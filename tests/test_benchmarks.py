@@ -36,7 +36,10 @@ def test_training_beside_a_peer(tmp_path):
     [
         (("--precisions=float8",), "--precisions=float8: is none of float32, bfloat16, float16"),
         (("--rounds=0",), "--rounds=0: must be at least 1"),
-        (("--json=/nowhere/figures.json",), "/nowhere"),
+        (("--json=/nowhere/figures.json",), "--json=/nowhere/figures.json: cannot be written"),
+        ((f"--json={__file__}",), "is there already; name another file"),
+        (("--peer=no_such_program",), "--peer=no_such_program: there is no program no_such_program"),
+        (("--peer='",), "--peer=': is not a command (No closing quotation)"),
     ],
 )
 def test_wrong_flags_are_told_before_anything_is_measured(arguments, told):
