@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from absl import flags
 
@@ -52,10 +53,11 @@ def measured(way: str) -> dict[str, float]:
     from random_data import random_batch
 
     from stackgan_tf.distribution import make_strategy
+    from stackgan_tf.training import precision
     from stackgan_tf.training.state import TrainState
     from stackgan_tf.training.step import TrainStep
 
-    config, _ = text.resolved(configuration(way))
+    config, _ = text.resolved(precision.resolved(configuration(way), Path()))
     strategy = make_strategy(config.train.batch_size)
     step = TrainStep(TrainState(config, strategy, steps_per_epoch=1000), strategy, config)
     data = tf.data.Dataset.from_tensors(random_batch(config))
