@@ -135,7 +135,10 @@ class ConvBlock(keras.layers.Layer):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """[B, H, W, C] -> [B, H', W', filters]."""
         x = self.upsampling(x) if self.upsampling else x
-        x = self.conv(x, training=training)
+        return self.finish(self.conv(x, training=training), training)
+
+    def finish(self, x: Tensor, training: bool = False) -> Tensor:
+        """What follows the convolution: [B, H', W', filters or twice as many] -> [B, H', W', filters]."""
         x = self.norm(x, training=training) if self.norm else x
         return self.activation(x)
 
@@ -156,9 +159,13 @@ class JointBlock(ConvBlock):
 
     def call(self, features: Tensor, code: Tensor, training: bool = False) -> Tensor:
         """[B, H, W, C], [B, E] -> [B, H', W', filters]."""
+        return self.finish(self.joined(features, code, training), training)
+
+    def joined(self, features: Tensor, code: Tensor, training: bool = False) -> Tensor:
+        """The convolution: [B, H, W, C], [B, E] -> [B, H', W', filters or twice as many]."""
         code = tiled(code, features)
         pair = (code, features) if self.code_first else (features, code)
-        return super().call(ops.concatenate(pair, axis=-1), training=training)
+        return self.conv(ops.concatenate(pair, axis=-1), training=training)
 
 
 class ResidualBlock(keras.layers.Layer):

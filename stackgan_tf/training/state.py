@@ -8,15 +8,13 @@ import tensorflow as tf
 from stackgan_tf import networks, objectives
 from stackgan_tf.checkpoint import variables_by_path
 from stackgan_tf.config import Config
-from stackgan_tf.distribution import gpus, synchronize_batch_norm
+from stackgan_tf.distribution import synchronize_batch_norm
+from stackgan_tf.quick.model import quicken
 from stackgan_tf.training import schedules
 from stackgan_tf.training.adam import Adam
-from stackgan_tf.training.batch_norm import quicken_batch_norm
 from stackgan_tf.training.ema import copy_weights
 from stackgan_tf.training.optimizer import Optimizer
 from stackgan_tf.training.recompute import recompute_blocks
-from stackgan_tf.training.small_maps import multiply_small_maps
-from stackgan_tf.training.upsampling import pool_gradients
 
 
 class TrainState(tf.Module):
@@ -51,13 +49,10 @@ class TrainState(tf.Module):
             ]
         # Not synchronised, batch norm has a wrong second derivative.
         penalised = objectives.penalty_weights(config.loss, lazy=True)
-        for model in (self.generator, *self.discriminators):
-            if strategy.num_replicas_in_sync > 1 or (penalised and model is not self.generator):
+        for model in (self.generator, self.average, *self.discriminators):
+            if strategy.num_replicas_in_sync > 1 or (penalised and model in self.discriminators):
                 synchronize_batch_norm(model)
-            quicken_batch_norm(model)
-            pool_gradients(model)
-            if not gpus():
-                multiply_small_maps(model)
+            quicken(model)
             if config.train.recompute:
                 recompute_blocks(model)
 

@@ -10,10 +10,10 @@ from stackgan_tf.config import Config
 from stackgan_tf.data.preprocess import scaled
 from stackgan_tf.distribution import replica_rows
 from stackgan_tf.models.diff_augment import NUMBERS, diff_augment
+from stackgan_tf.quick.batch_norm import batches_apart
 from stackgan_tf.structs import Batch, GeneratorOutputs, Logits
 from stackgan_tf.training import collapse
 from stackgan_tf.training.accumulate import of_this_replica, sum_of_parts
-from stackgan_tf.training.batch_norm import batches_apart
 from stackgan_tf.training.ema import update_average
 from stackgan_tf.training.optimizer import finite_statistics
 from stackgan_tf.training.state import TrainState
