@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import figures_file
 import numpy as np
 from absl import flags
 from PIL import Image
@@ -29,11 +30,13 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", "~/tensorflow_datasets", "Where the prepared data set is.")
 flags.DEFINE_string("dataset", "oxford102", "A data set with captions.")
 flags.DEFINE_integer("batches", 50, "Batches of each measurement.")
-flags.DEFINE_integer("rounds", 5, "Measurements, of which the median counts.")
+flags.DEFINE_integer("rounds", 5, "Measurements, of which the median counts; one more warms up.")
 
 
 def main() -> int:
     """Prints a line for each part."""
+    program.check_at_least(batches=1, rounds=1)
+    figures_file.check()
     config, encoder = text.resolved(cards.build(cards.find(FLAGS.dataset, "v2").values))
     records = Records(prepare(FLAGS.dataset, Path(FLAGS.data_dir)), "train")
     embeddings = Embeddings(records, encoder)
@@ -74,8 +77,10 @@ def main() -> int:
             for _ in range(FLAGS.batches):
                 call()
             rates[name].append(FLAGS.batches * tuples / (time.perf_counter() - began))
+    print(f"{'tuples a second':<55}{'median':>10}{'least':>10}{'most':>10}")
     for name, found in rates.items():
-        print(f"{name:<55}{np.median(found[1:]):>10.1f} tuples/s")
+        print(f"{name:<55}{np.median(found[1:]):>10.1f}{min(found[1:]):>10.1f}{max(found[1:]):>10.1f}")
+    figures_file.save(("dataset", "batches", "rounds"), {name: found[1:] for name, found in rates.items()})
     return 0
 
 

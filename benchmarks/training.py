@@ -14,7 +14,6 @@ The parts overlap: an update of G passes through every D. The optimizer's part i
 """
 
 import json
-import os
 import shlex
 import shutil
 import statistics
@@ -22,17 +21,16 @@ import subprocess
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, NoReturn
 from unittest import mock
 
+import figures_file
 import in_turn
 from absl import flags
 
 from stackgan_tf import cards, program, text
 from stackgan_tf.config import Config
 from stackgan_tf.errors import UserError
-from stackgan_tf.files import write_whole
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 PEER = {"training": "train_images_per_s", "sampling": "sample_images_per_s"}
@@ -50,7 +48,6 @@ flags.DEFINE_list("precisions", ["float32", "bfloat16"], f"Of {', '.join(PRECISI
 flags.DEFINE_string("peer", None, "A command to compare with; see above.")
 flags.DEFINE_integer("steps", 2, "Steps of a turn.")
 flags.DEFINE_integer("rounds", 5, "Turns of each, of which the median counts; one more warms up.")
-flags.DEFINE_string("json", None, "A new file for every figure of every round.")
 flags.DEFINE_string("measure", None, "The precision of a process that is measured, which the benchmark starts itself.")
 
 Figures = dict[str, float]
@@ -167,18 +164,6 @@ def peer_command() -> list[str]:
     return command
 
 
-def check_new(file: str | None) -> None:
-    """Whether the figures may be written, and nothing is overwritten.
-
-    Raises:
-        UserError: it is there already, or its folder is not.
-    """
-    if file and Path(file).exists():
-        raise UserError(f"--json={file}: is there already; name another file")
-    if file and not os.access(Path(file).parent, os.W_OK):
-        raise UserError(f"--json={file}: cannot be written; name a file in a folder that you may write to")
-
-
 def of_peer(command: list[str], precision: str) -> Figures:
     """What the peer prints, started anew for its turn."""
     arguments = [f"--batch={FLAGS.batch_size}", f"--steps={FLAGS.steps}", f"--precision={precision}"]
@@ -229,7 +214,7 @@ def main() -> int:
             raise UserError(f"--precisions={precision}: is none of {', '.join(PRECISIONS)}")
         configuration(precision)
     peer = peer_command()
-    check_new(FLAGS.json)
+    figures_file.check()
     rounds: list[dict[str, Figures]] = []
     processes = {precision: in_turn.Process(f"--measure={precision}") for precision in FLAGS.precisions}
     for process in processes.values():
@@ -243,17 +228,10 @@ def main() -> int:
                 one[f"peer {precision}"] = of_peer(peer, precision)
         if number:
             rounds.append(one)
-            save(rounds)
+            figures_file.save(("dataset", "model", "batch_size", "set", "steps"), rounds)
     in_turn.end(processes.values())
     report(rounds)
     return 0
-
-
-def save(rounds: list[dict[str, Figures]]) -> None:
-    """What there is until now, in the file that was asked for."""
-    if FLAGS.json:
-        flags_ = {name: FLAGS[name].value for name in ("dataset", "model", "batch_size", "set", "steps")}
-        write_whole(Path(FLAGS.json), json.dumps({"flags": flags_, "rounds": rounds}, indent=1))
 
 
 if __name__ == "__main__":

@@ -45,3 +45,59 @@ def test_training_beside_a_peer(tmp_path):
 def test_wrong_flags_are_told_before_anything_is_measured(arguments, told):
     ended = training(*arguments)
     assert (ended.returncode, ended.stdout) == (2, "") and told in ended.stderr
+
+
+def test_growth(tmp_path):
+    plot, file = tmp_path / "growth.png", tmp_path / "growth.json"
+    sweeps = (
+        "--batch=2",
+        "--width=4",
+        "--branches=1",
+        "--replicas=2",
+        "--other_batch=2",
+        "--other_width=4",
+        "--steps=1",
+    )
+    command = [sys.executable, BENCHMARKS / "growth.py", "--dataset=shapes", *SMALL[1:4], *sweeps]
+    ended = subprocess.run([*command, f"--plot={plot}", f"--json={file}"], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(file.read_text())["rounds"]
+    assert [one["sweep"] for one in found] == ["batch", "width", "branches", "replicas"]
+    assert all(one["images_per_s"][0] > 0 and one["largest_bytes"] > 1e8 for one in found)
+    assert plot.stat().st_size > 5000
+
+
+def test_exports(tmp_path):
+    file = tmp_path / "export.json"
+    command = [sys.executable, BENCHMARKS / "export.py", *SMALL[:4], "--batches=1,2", "--rounds=1", f"--json={file}"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(file.read_text())["rounds"]
+    assert set(found["1"]) == {"Keras, a graph", "SavedModel", "float32.tflite", "float32_batch1.tflite"}
+    assert set(found["2"]) == {"Keras, a graph", "SavedModel", "float32.tflite"}
+
+
+@pytest.mark.parametrize(
+    "program, flag, told",
+    [
+        ("growth", "--width=wide", "--width=wide: is no number from 1 on"),
+        ("growth", "--plot=growth.txt", "--plot=growth.txt: cannot be written"),
+        ("growth", f"--json={__file__}", "is there already; name another file"),
+        ("export", "--batches=0", "--batches=0: is no number of pictures"),
+        ("export", "--model=v2_unconditional", "--model=v2_unconditional: draws without text"),
+        ("input_pipeline", "--rounds=0", "--rounds=0: must be at least 1"),
+    ],
+)
+def test_a_wrong_flag_is_told(program, flag, told):
+    command = [sys.executable, BENCHMARKS / f"{program}.py", "--dataset=shapes", flag]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (2, "") and told in ended.stderr
+
+
+def test_the_input_pipeline(tmp_path, shapes_data_dir):
+    file = tmp_path / "input.json"
+    command = [sys.executable, BENCHMARKS / "input_pipeline.py", "--dataset=shapes", f"--data_dir={shapes_data_dir}"]
+    ended = subprocess.run([*command, "--batches=1", "--rounds=1", f"--json={file}"], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(file.read_text())["rounds"]
+    assert len(found) == 6 and all(rates[0] > 0 for rates in found.values())
