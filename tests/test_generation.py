@@ -5,9 +5,9 @@ import pytest
 
 from stackgan_tf import networks, text
 from stackgan_tf.errors import UserError
-from stackgan_tf.generation import TextToImage
+from stackgan_tf.generation import TextToImage, load_generator
 from stackgan_tf.grids import caption_grid
-from tests.conftest import tiny_config
+from tests.conftest import save_run, tiny_config
 from tests.text.test_char_cnn_rnn import save_encoder
 from tests.text.test_clip import save_preset, tiny_backbone
 
@@ -43,6 +43,17 @@ def test_embeddings_do_as_well_as_sentences(artist):
     embeddings = artist.encoder.encode(SENTENCES)
     for a, b in zip(artist(SENTENCES).values(), artist(embeddings).values(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_draws_nearly_the_same(precision, tmp_path):
+    save_run(tmp_path, tiny_config(model={"branches": 3}))
+    exact = load_generator(tmp_path)(SENTENCES, seed=1)
+    for batch_size in (2, 3):
+        near = load_generator(tmp_path, precision=precision)(SENTENCES, seed=1, batch_size=batch_size)
+        for side, images in exact.items():
+            off = np.abs(images.astype(int) - near[side])
+            assert 0 < off.max() <= 4 < np.ptp(images)
 
 
 @pytest.mark.parametrize(

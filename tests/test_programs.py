@@ -169,7 +169,8 @@ def test_on_a_full_disk_the_end_is_no_success(folder, shapes_data_dir):
 
 
 def test_sample_draws_what_is_asked(folder):
-    result = run("sample", "--run_dir=run", "--text=a red circle", "--text=a blue box", "--num=2", cwd=folder)
+    texts = ("--text=a red circle", "--text=a blue box")
+    result = run("sample", "--run_dir=run", *texts, "--num=2", "--precision=mixed_bfloat16", cwd=folder)
     assert result.returncode == 0, result.stderr
     assert "sample.png: 4 pictures at 8, 16 pixels" in result.stdout
     assert Image.open(folder / "sample.png").size[0] > 200
@@ -276,6 +277,8 @@ def test_train_refuses_and_loses_nothing(folder, shapes_data_dir):
     [
         (["--text=a"], "--run_dir is missing"),
         (["--run_dir=run", "--tflite=x.tflite"], "--run_dir, --tflite: what shall draw? Give one of the two"),
+        (["--tflite=x.tflite", "--precision=float32"], "--precision: a .tflite has its own"),
+        (["--run_dir=run", "--text=a box", "--precision=float64"], "--precision"),
         (["--run_dir=run"], "--text: what shall be drawn? Give --text or --embeddings"),
         (["--run_dir=run", "--text=a box", "--truncation=1.5"], "--truncation"),
         (["--run_dir=run", "--text="], "has no word"),

@@ -1,6 +1,7 @@
 """Gated linear units in half precision in one pass over memory, and batch norm with them where nobody trains."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -28,7 +29,7 @@ def _finish(block: ConvBlock, finish: Callable[..., tf.Tensor]) -> Callable[...,
         if training or x.dtype.size != 2:
             return finish(x, training)
         scale = norm.gamma * tf.math.rsqrt(norm.moving_variance + norm.epsilon)
-        return _scaled(x, scale, norm.beta - norm.moving_mean * scale)
+        return _ran(_scaled, x, scale, norm.beta - norm.moving_mean * scale)
 
     return quick
 
@@ -39,7 +40,12 @@ def _gate(x: tf.Tensor) -> tf.Tensor:
 
 @tf.custom_gradient
 def _compiled(x: tf.Tensor) -> tuple:
-    return _forward(x), lambda dy: _backward(x, dy)
+    return _ran(_forward, x), lambda dy: _ran(_backward, x, dy)
+
+
+def _ran(function: Any, *inputs: tf.Tensor) -> tf.Tensor:
+    """As a call, without TensorFlow's warning that a new shape is traced anew."""
+    return function.get_concrete_function(*inputs)(*inputs)
 
 
 @tf.function(jit_compile=True, autograph=False)
