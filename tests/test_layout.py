@@ -35,10 +35,11 @@ ALLOWED = {
     "noise": {"errors", "structs"},
     "drawing": {"errors", "noise"},
     "on_device": {"config", "drawing", "errors", "noise", "text"},
-    "generation": {"cards", "checkpoint", "config", "drawing", "errors", "networks", "text"},
+    "distribution": {"errors"},
+    "quick": {"distribution", "models"},
+    "generation": {"cards", "checkpoint", "config", "drawing", "errors", "networks", "quick", "text"},
     "interrupts": set(),
     "cluster": {"errors"},
-    "distribution": {"errors"},
     "workers": {"cluster", "distribution", "errors", "interrupts"},
     "evaluation": {
         "config",
