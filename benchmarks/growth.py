@@ -17,6 +17,7 @@ import in_turn
 from absl import flags
 
 from stackgan_tf import cards, program, text
+from stackgan_tf.config import Config
 from stackgan_tf.errors import UserError
 
 SWEEPS = ("batch", "width", "branches", "replicas")
@@ -38,24 +39,28 @@ flags.DEFINE_integer("devices", 0, "Of a process that is measured, which the ben
 
 
 class Point(NamedTuple):
-    """One process: what is changed, to what, and the flags of the process."""
+    """One process: what is changed, to what, the fields of the card, and its logical devices."""
 
     sweep: str
     value: str
-    flags: list[str]
+    fields: list[str]
+    devices: int = 1
+
+
+def configuration(fields: list[str]) -> Config:
+    """The card with these fields changed."""
+    return text.resolved(cards.build(cards.find(FLAGS.dataset, FLAGS.model).values, fields))[0]
 
 
 def points() -> list[Point]:
     """Every process, in its turn."""
-    narrow = [f"--set=model.{name}={FLAGS.other_width}" for name in ("gf", "df")]
-    batch = f"--set=train.batch_size={FLAGS.other_batch}"
-    found = [Point("batch", n, ["--devices=1", f"--set=train.batch_size={n}"]) for n in FLAGS.batch]
-    widths = {n: [f"--set=model.gf={n}", f"--set=model.df={n}"] for n in FLAGS.width}
-    found += [Point("width", n, ["--devices=1", batch, *changed]) for n, changed in widths.items()]
-    found += [
-        Point("branches", n, ["--devices=1", batch, *narrow, f"--set=model.branches={n}"]) for n in FLAGS.branches
-    ]
-    return found + [Point("replicas", n, [f"--devices={n}", batch, *narrow]) for n in FLAGS.replicas]
+    in_precision = f"train.precision={FLAGS.precision}"
+    others = [f"train.batch_size={FLAGS.other_batch}", in_precision]
+    narrow = [f"model.gf={FLAGS.other_width}", f"model.df={FLAGS.other_width}", *others]
+    found = [Point("batch", n, [f"train.batch_size={n}", in_precision]) for n in FLAGS.batch]
+    found += [Point("width", n, [f"model.gf={n}", f"model.df={n}", *others]) for n in FLAGS.width]
+    found += [Point("branches", n, [*narrow, f"model.branches={n}"]) for n in FLAGS.branches]
+    return found + [Point("replicas", n, narrow, int(n)) for n in FLAGS.replicas]
 
 
 def measured(devices: int) -> NoReturn:
@@ -64,12 +69,13 @@ def measured(devices: int) -> NoReturn:
     from random_data import random_batch
 
     from stackgan_tf.distribution import make_strategy
+    from stackgan_tf.training import precision
     from stackgan_tf.training.state import TrainState
     from stackgan_tf.training.step import TrainStep
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
-    config = text.resolved(cards.build(cards.find(FLAGS.dataset, FLAGS.model).values, FLAGS.set))[0]
+    config = precision.resolved(configuration(FLAGS.set), Path())
     size = config.train.batch_size
     strategy = make_strategy(size)
     step = TrainStep(TrainState(config, strategy, steps_per_epoch=1000), strategy, config)
@@ -99,16 +105,20 @@ def main() -> int:
     program.load_tensorflow()
     if FLAGS.devices:
         measured(FLAGS.devices)
+    from stackgan_tf.distribution import check_divides
+
     program.check_at_least(steps=1, other_batch=1, other_width=1)
     figures_file.check()
     check_plot()
     for name in SWEEPS:
         if wrong := [value for value in FLAGS[name].value if not value.isdecimal() or int(value) < 1]:
             raise UserError(f"--{name}={wrong[0]}: is no number from 1 on")
+    for point in points():
+        check_divides(configuration([*FLAGS.set, *point.fields]).train.batch_size, point.devices)
     found = []
     print("| | | images/s | least, most | first step, s | memory, GB |\n| --- | --- | --- | --- | --- | --- |")
-    for sweep, value, changed in points():
-        process = in_turn.Process(*changed, f"--set=train.precision={FLAGS.precision}")
+    for sweep, value, fields, devices in points():
+        process = in_turn.Process(f"--devices={devices}", *(f"--set={field}" for field in fields))
         process.ready()
         process.begin()
         figures = process.measured()
@@ -132,7 +142,9 @@ def check_plot() -> None:
     Raises:
         UserError: it is there already, it is no picture's name, or its folder is not there.
     """
-    file = Path(FLAGS.plot or "new.png")
+    if not FLAGS.plot:
+        return
+    file = Path(FLAGS.plot)
     if file.exists():
         raise UserError(f"--plot={file}: is there already; name another file")
     if file.suffix not in (".png", ".svg", ".pdf") or not file.parent.is_dir():

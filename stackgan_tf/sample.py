@@ -10,6 +10,7 @@ from pathlib import Path
 from absl import flags
 
 from stackgan_tf import pictures, program
+from stackgan_tf.config_rules import CHOICES
 from stackgan_tf.drawing import Artist
 from stackgan_tf.errors import UserError
 from stackgan_tf.noise import MAX_SEED
@@ -25,7 +26,7 @@ flags.DEFINE_integer("num", 1, "Pictures for each sentence.")
 flags.DEFINE_enum(
     "precision",
     "float32",
-    ["auto", "float32", "mixed_bfloat16", "mixed_float16"],
+    CHOICES["train.precision"],
     "Of --run_dir's network; auto is the fastest here. Half precision moves pictures by a few grey levels.",
 )
 flags.DEFINE_string("out", "sample.png", "The picture file: every scale, captions underneath.")

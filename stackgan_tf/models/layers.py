@@ -134,8 +134,12 @@ class ConvBlock(keras.layers.Layer):
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """[B, H, W, C] -> [B, H', W', filters]."""
+        return self.finish(self.convolved(x, training), training)
+
+    def convolved(self, x: Tensor, training: bool = False) -> Tensor:
+        """Upsampling and convolution: [B, H, W, C] -> [B, H', W', filters or twice as many]."""
         x = self.upsampling(x) if self.upsampling else x
-        return self.finish(self.conv(x, training=training), training)
+        return self.conv(x, training=training)
 
     def finish(self, x: Tensor, training: bool = False) -> Tensor:
         """What follows the convolution: [B, H', W', filters or twice as many] -> [B, H', W', filters]."""
@@ -162,10 +166,10 @@ class JointBlock(ConvBlock):
         return self.finish(self.joined(features, code, training), training)
 
     def joined(self, features: Tensor, code: Tensor, training: bool = False) -> Tensor:
-        """The convolution: [B, H, W, C], [B, E] -> [B, H', W', filters or twice as many]."""
+        """As `convolved`: [B, H, W, C], [B, E] -> [B, H', W', filters or twice as many]."""
         code = tiled(code, features)
         pair = (code, features) if self.code_first else (features, code)
-        return self.conv(ops.concatenate(pair, axis=-1), training=training)
+        return self.convolved(ops.concatenate(pair, axis=-1), training)
 
 
 class ResidualBlock(keras.layers.Layer):

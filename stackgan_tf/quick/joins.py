@@ -17,7 +17,7 @@ def split_joins(model: keras.Model) -> None:
     than the kernel. It saves four fifths of the operations at 128 x 128 pixels of the published G.
     """
     for layer in model._flatten_layers():
-        if isinstance(layer, JointBlock) and type(layer.conv) is keras.layers.Conv2D:
+        if isinstance(layer, JointBlock) and not layer.upsampling and type(layer.conv) is keras.layers.Conv2D:
             layer.joined = _split(layer, layer.joined)
 
 

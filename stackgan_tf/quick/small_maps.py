@@ -36,11 +36,12 @@ def _product(layer: keras.layers.Conv2D, convolution: Callable[..., tf.Tensor]) 
 
 def _seen(height: int, width: int, layer: keras.layers.Conv2D) -> np.ndarray:
     """The numbers of the pixels that each place of a kernel sees, patch by patch; height * width outside the map."""
-    numbers = np.arange(height * width).reshape(height, width)
-    for axis, (size, kernel, stride) in enumerate(zip(numbers.shape, layer.kernel_size, layer.strides, strict=True)):
+    borders = []
+    for size, kernel, stride in zip((height, width), layer.kernel_size, layer.strides, strict=True):
         missing = max((-(-size // stride) - 1) * stride + kernel - size, 0) if layer.padding == "same" else 0
-        border = [(missing // 2, missing - missing // 2) if axis == i else (0, 0) for i in range(2)]
-        numbers = np.pad(numbers, border, constant_values=height * width)
+        borders.append((missing // 2, missing - missing // 2))
+    numbers = np.arange(height * width).reshape(height, width)
+    numbers = np.pad(numbers, borders, constant_values=height * width)
     windows = np.lib.stride_tricks.sliding_window_view(numbers, layer.kernel_size)
     return windows[:: layer.strides[0], :: layer.strides[1]].reshape(-1)
 

@@ -17,11 +17,11 @@ def transpose_upsampling(model: keras.Model) -> None:
     """
     for layer in model._flatten_layers():
         if isinstance(layer, ConvBlock) and layer.upsampling and type(layer.conv) is keras.layers.Conv2D:
-            layer.call = _transposed(layer, layer.call)
+            layer.convolved = _transposed(layer, layer.convolved)
 
 
 def _transposed(block: ConvBlock, plain: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
-    def call(x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def transposed(x: tf.Tensor, training: bool = False) -> tf.Tensor:
         _, height, width, _ = x.shape
         if max(height, width) <= LARGEST:
             return plain(x, training)
@@ -29,6 +29,6 @@ def _transposed(block: ConvBlock, plain: Callable[..., tf.Tensor]) -> Callable[.
         for axis in range(2):
             kernel = sum(tf.pad(kernel, [ends if i == axis else (0, 0) for i in range(4)]) for ends in ((0, 1), (1, 0)))
         shape = (tf.shape(x)[0], 2 * height, 2 * width, kernel.shape[2])
-        return block.finish(tf.nn.conv2d_transpose(x, kernel, shape, 2), training)
+        return tf.nn.conv2d_transpose(x, kernel, shape, 2)
 
-    return call
+    return transposed
