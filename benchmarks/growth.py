@@ -164,8 +164,9 @@ def plot(found: list[dict[str, Any]]) -> None:
         panel.plot(values, medians, marker="o")
         if sweep in ("batch", "width"):
             panel.set_xscale("log", base=2)
-        if sweep == "width" or sweep == "branches":
+        if sweep in ("width", "branches"):
             panel.set_yscale("log")
+            panel.set_yticks(medians, [f"{median:.3g}" for median in medians])
         else:
             panel.set_ylim(bottom=0)
         panel.set_xticks(values, [str(v) for v in values])
