@@ -1,7 +1,7 @@
 """Checkpoints of the whole state, and what is read back from them."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from stackgan_tf import checkpoint_files
+from stackgan_tf import checkpoint_files, pretrained
 from stackgan_tf.checkpoint_files import FOLDER, checkpoint_step, latest, read_newest, reason_of
 from stackgan_tf.errors import UserError
 
@@ -139,9 +139,14 @@ def restore_generator(generator: keras.Model, run_dir: Path, part: str = AVERAGE
         UserError: as `saved_generator`.
     """
     step, values = saved_generator(run_dir, shapes_by_path(generator), part)
-    for variable in generator.variables:
-        variable.assign(values[variable.path])
+    assign(generator, values)
     return step
+
+
+def assign(model: keras.Model, values: Mapping[str, np.ndarray]) -> None:
+    """Gives every variable of a model its value, by its name."""
+    for variable in model.variables:
+        variable.assign(values[variable.path])
 
 
 def saved_generator(run_dir: Path, shapes: Shapes, part: str = AVERAGE) -> tuple[int, dict[str, np.ndarray]]:
@@ -154,15 +159,44 @@ def saved_generator(run_dir: Path, shapes: Shapes, part: str = AVERAGE) -> tuple
     Raises:
         UserError: there is no checkpoint, or none that is whole, or one of another network.
     """
+    if pretrained.is_pretrained(run_dir):
+        if part != AVERAGE:
+            raise UserError(f"{run_dir}: has the averaged weights only")
+        return pretrained.generator(run_dir, shapes)
 
     def read(path: str) -> tuple[int, dict[str, np.ndarray]]:
-        there = {key: shape for key, shape in _saved_shapes(path).items() if key.startswith(f"{part}/")}
-        wanted = dict(_by_key({part: shapes}))
-        _check_same(path, there, wanted)
-        reader = tf.train.load_checkpoint(path)
-        return checkpoint_step(path), {name: reader.get_tensor(key) for name, key in zip(shapes, wanted, strict=True)}
+        return checkpoint_step(path), _read_parts(path, {part: shapes})[part]
 
     return read_newest(run_dir, read)
+
+
+def saved_discriminators(run_dir: Path, shapes: Sequence[Shapes]) -> list[dict[str, np.ndarray]] | None:
+    """As `saved_generator`, the discriminators, coarsest first; None where the run has none."""
+    if pretrained.is_pretrained(run_dir):
+        return pretrained.discriminators(run_dir, shapes)
+
+    def read(path: str) -> list[dict[str, np.ndarray]] | None:
+        if not any(key.startswith("discriminators/") for key in _saved_shapes(path)):
+            return None
+        return _read_parts(path, {"discriminators": list(shapes)})["discriminators"]
+
+    return read_newest(run_dir, read)
+
+
+def _read_parts(path: str, shapes: Any) -> Any:
+    """The value of every variable of these parts, in a tree like that of their shapes."""
+    there = {key: shape for key, shape in _saved_shapes(path).items() if key.split("/")[0] in shapes}
+    wanted = dict(_by_key(shapes))
+    _check_same(path, there, wanted)
+    reader = tf.train.load_checkpoint(path)
+    return _with_leaves(shapes, map(reader.get_tensor, wanted))
+
+
+def _with_leaves(tree: Any, leaves: Iterator[Any]) -> Any:
+    """A tree like this one with others for its leaves, in the order of `_by_key`."""
+    if isinstance(tree, Mapping):
+        return {name: _with_leaves(branch, leaves) for name, branch in tree.items()}
+    return [_with_leaves(branch, leaves) for branch in tree] if isinstance(tree, list) else next(leaves)
 
 
 def _by_key(tree: Any, key: str = "") -> Iterator[tuple[str, Any]]:

@@ -116,6 +116,7 @@ class TrainConfig:
     on_nan: str = "stop"  # where numbers are not finite; rollback goes on from the last checkpoint, after the batch
     seed: int = 0
     ema_decay: float = 0.999
+    start_from: str = ""  # a run, or a pretrained model, whose networks training starts from
     stage1_run_dir: str = ""  # v1 Stage-II: the finished Stage-I run it starts from
     log_every_steps: int = 10
     sample_every_steps: int = 500

@@ -13,11 +13,10 @@ from pathlib import Path
 
 from absl import flags
 
-from stackgan_tf import interrupts, program
+from stackgan_tf import interrupts, program, run_flags
 from stackgan_tf.errors import UserError
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("run_dir", None, "The run directory that python -m stackgan_tf.train left.")
 flags.DEFINE_list("protocol", ["is", "fid", "kid"], "What to measure.")
 flags.DEFINE_integer("num_samples", 30_000, "Pictures to draw, where a protocol's name says nothing else.")
 flags.DEFINE_string("extractor", "inception_v3", "That, a .keras file (see train_classifier) or a SavedModel's folder.")
@@ -32,8 +31,7 @@ flags.DEFINE_string("data_dir", "~/tensorflow_datasets", "As in stackgan_tf.trai
 def main() -> int:
     """Flags in, a table and a file of figures out; the exit code."""
     interrupts.raise_on_sigterm()
-    if not FLAGS.run_dir:
-        raise UserError("--run_dir is missing: the folder that python -m stackgan_tf.train left")
+    run_dir = run_flags.chosen()
     if not FLAGS.protocol:
         raise UserError("--protocol is empty: name what to measure, as in --protocol=is,fid")
     program.check_at_least(num_samples=2, seed=0)
@@ -47,7 +45,6 @@ def main() -> int:
     from stackgan_tf.evaluation.extractors import joint
     from stackgan_tf.generation import load_generator
 
-    run_dir = Path(FLAGS.run_dir).expanduser()
     needs, strategy = protocols.needs(FLAGS.protocol), make_strategy()
     tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(False)  # of GPUs: three digits are too few

@@ -13,13 +13,12 @@ from pathlib import Path
 
 from absl import flags
 
-from stackgan_tf import program
+from stackgan_tf import program, run_flags
 from stackgan_tf.errors import UserError
 from stackgan_tf.exporting import FORMATS, QUANTIZED
 from stackgan_tf.pictures import read_embeddings
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("run_dir", None, "The run directory that python -m stackgan_tf.train left.")
 flags.DEFINE_list("format", ["saved_model"], f"What to make: {', '.join(FORMATS)}.")
 flags.DEFINE_string("out", None, "A folder for models; the run's goes to <out>/<name of the run>/<next version>/.")
 flags.DEFINE_list("quantize", ["none"], f"Of tflite, a file for each: {', '.join(QUANTIZED)}.")
@@ -34,8 +33,7 @@ flags.DEFINE_string("source_dir", None, "The folder of the images and captions a
 
 def main() -> int:
     """Flags in, a new version of a model out; the exit code."""
-    if not FLAGS.run_dir:
-        raise UserError("--run_dir is missing: the folder that python -m stackgan_tf.train left")
+    run_dir = run_flags.chosen().absolute()
     if not FLAGS.out:
         raise UserError("--out is missing: name a folder for models, such as --out=models")
     for flag, known in (("format", FORMATS), ("quantize", QUANTIZED)):
@@ -47,7 +45,7 @@ def main() -> int:
     if FLAGS.embeddings and not FLAGS.verify and "int8" not in FLAGS.quantize:
         raise UserError(f"--embeddings={FLAGS.embeddings}: is for --quantize=int8 and --verify; leave it out")
     embeddings = read_embeddings(FLAGS.embeddings) if FLAGS.embeddings else None
-    run_dir, out = Path(FLAGS.run_dir).expanduser().absolute(), Path(FLAGS.out).expanduser()
+    out = Path(FLAGS.out).expanduser()
     model = re.sub(r"[^\w.-]", "_", run_dir.name)
 
     program.load_tensorflow()

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from absl import flags
 
-from stackgan_tf import plots, program
+from stackgan_tf import plots, program, run_flags
 from stackgan_tf.errors import UserError
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("run_dir", None, "The run directory that python -m stackgan_tf.train left.")
 flags.DEFINE_string("kind", None, f"What to show: {', '.join(plots.names())}.")
 flags.DEFINE_multi_string(
     "text", [], "A sentence to draw; by default captions of the test split. May be repeated; interpolation takes pairs."
@@ -35,12 +34,10 @@ flags.DEFINE_string("weights", "", "A file of the extractor's weights, where it 
 
 def main() -> int:
     """Flags in, one file out; the exit code."""
-    if not FLAGS.run_dir:
-        raise UserError("--run_dir is missing: the folder that python -m stackgan_tf.train left")
+    run_dir = run_flags.chosen()
     program.check_at_least(num=1, seed=0)
     if not FLAGS.kind:
         raise UserError(f"--kind is missing: what shall be shown? Choose from {', '.join(plots.names())}")
-    run_dir = Path(FLAGS.run_dir).expanduser()
     out = Path(FLAGS.out).expanduser() if FLAGS.out else run_dir / "figures" / f"{FLAGS.kind}.png"
     plots.check(FLAGS.kind, out)
 

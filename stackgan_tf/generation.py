@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 import stackgan_tf
-from stackgan_tf import cards, networks, text
+from stackgan_tf import cards, networks, pretrained, text
 from stackgan_tf.checkpoint import AVERAGE, restore_generator
 from stackgan_tf.config import Config, from_dict
 from stackgan_tf.drawing import Artist, grey_levels
@@ -40,22 +40,24 @@ def tensor_grey_levels(images: tf.Tensor) -> tf.Tensor:
 
 
 def load_generator(run_dir: str | Path, part: str = AVERAGE, precision: str = "float32") -> TextToImage:
-    """The generator of a run's newest checkpoint.
+    """The generator of a run's newest checkpoint, or of a model that comes with the repository.
 
     Args:
+        run_dir: a run directory, or a name of `pretrained`.
         part: `checkpoint.AVERAGE` (EMA), or `checkpoint.LIVE`.
         precision: `float32`, `mixed_bfloat16` or `mixed_float16`: in half precision pictures differ by a few grey
             levels, and come several times as fast where a processor multiplies it.
 
     Raises:
-        UserError: not a run directory, no checkpoint, or a damaged one.
+        UserError: not a run directory, no checkpoint, or a damaged one; or as `pretrained.check`.
     """
+    run_dir = pretrained.folder_of(run_dir)
     config = run_config(run_dir)
     generator = networks.build_generator(config, precision)
     if precision != "float32":
         quicken(generator)  # compiles at its first batch: for one picture in float32 it would not pay
-    step = restore_generator(generator, Path(run_dir), part)
-    encoder = text.load(config.data, Path(run_dir)) if config.model.conditional else None
+    step = restore_generator(generator, run_dir, part)
+    encoder = text.load(config.data, run_dir) if config.model.conditional else None
     return TextToImage(config, generator, encoder, step)
 
 

@@ -1,6 +1,7 @@
 """Draws pictures for sentences with a trained run.
 
 python -m stackgan_tf.sample --run_dir=runs/shapes_v2 --text="a large solid red cross on a blue background"
+python -m stackgan_tf.sample --pretrained=oxford102_v2 --text="this flower has large yellow petals"
 python -m stackgan_tf.sample --run_dir=runs/oxford102_v2_unconditional --num=16 --out=flowers.png
 python -m stackgan_tf.sample --tflite=models/shapes_v2/tflite/1/float16.tflite --text="a small solid red cross"
 """
@@ -9,14 +10,13 @@ from pathlib import Path
 
 from absl import flags
 
-from stackgan_tf import pictures, program
+from stackgan_tf import pictures, program, run_flags
 from stackgan_tf.config_rules import CHOICES
 from stackgan_tf.drawing import Artist
 from stackgan_tf.errors import UserError
 from stackgan_tf.noise import MAX_SEED
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("run_dir", None, "The run directory that python -m stackgan_tf.train left.")
 flags.DEFINE_string("tflite", None, "In place of --run_dir: a .tflite of stackgan_tf.export; needs no TensorFlow.")
 flags.DEFINE_multi_string("text", [], "A sentence to draw. May be repeated.")
 flags.DEFINE_string("embeddings", None, "In place of --text: text embeddings, a .npy file of [N, T] float32.")
@@ -27,23 +27,22 @@ flags.DEFINE_enum(
     "precision",
     "float32",
     CHOICES["train.precision"],
-    "Of --run_dir's network; auto is the fastest here. Half precision moves pictures by a few grey levels.",
+    "Of a run's network; auto is the fastest here. Half precision moves pictures by a few grey levels.",
 )
 flags.DEFINE_string("out", "sample.png", "The picture file: every scale, captions underneath.")
 
 
 def main() -> int:
     """Flags in, one picture file out; the exit code."""
-    if not (FLAGS.run_dir or FLAGS.tflite):
-        raise UserError("--run_dir is missing: the folder that python -m stackgan_tf.train left; or give --tflite")
-    if FLAGS.run_dir and FLAGS.tflite:
-        raise UserError("--run_dir, --tflite: what shall draw? Give one of the two")
+    if FLAGS.tflite and (FLAGS.run_dir or FLAGS.pretrained):
+        raise UserError("--tflite, --run_dir, --pretrained: what shall draw? Give one of them")
+    run_dir = None if FLAGS.tflite else run_flags.chosen(", or --tflite=FILE")
     if FLAGS.tflite and FLAGS["precision"].present:
         raise UserError("--precision: a .tflite has its own; leave it out, or name another file of the export")
     program.check_at_least(num=1)
     out = pictures.file_to_write(FLAGS.out)
     asked, captions = pictures.asked(FLAGS.text, FLAGS.embeddings, FLAGS.num)
-    artist = _on_device() if FLAGS.tflite else _of_run()
+    artist = _of_run(run_dir) if run_dir else _on_device()
     if artist.encoder is None and (FLAGS.text or FLAGS.embeddings):
         raise UserError("--text, --embeddings: this run was trained without text; give --num only")
     if artist.encoder and isinstance(asked, int):
@@ -52,13 +51,13 @@ def main() -> int:
     return 0
 
 
-def _of_run() -> Artist:
+def _of_run(run_dir: Path) -> Artist:
     program.load_tensorflow()
     from stackgan_tf.generation import load_generator
     from stackgan_tf.training.precision import fastest
 
     precision = fastest()[0] if FLAGS.precision == "auto" else FLAGS.precision
-    return load_generator(Path(FLAGS.run_dir).expanduser(), precision=precision)
+    return load_generator(run_dir, precision=precision)
 
 
 def _on_device() -> Artist:

@@ -45,6 +45,9 @@ flags.DEFINE_bool(
     "skip_broken", False, "Leave out images and captions that cannot be read; they are named and counted."
 )
 flags.DEFINE_string("run_dir", None, "What the run leaves goes here; by default runs/<name of the card>.")
+flags.DEFINE_string(
+    "start_from", None, "A run, or a pretrained model, whose networks training starts from (train.start_from)."
+)
 flags.DEFINE_string("stage1_run_dir", None, "v1_stage2: the finished Stage-I run (train.stage1_run_dir).")
 flags.DEFINE_integer("steps", None, "Training steps in all (train.steps).")
 flags.DEFINE_integer("batch_size", None, "Images a step, over all devices (train.batch_size).")
@@ -71,6 +74,7 @@ FLAG_FIELDS = (
     "precision",
     "on_nan",
     "seed",
+    "start_from",
     "stage1_run_dir",
     "keep_checkpoints",
     "keep_every_hours",

@@ -10,6 +10,7 @@ from stackgan_tf.config import Config
 from stackgan_tf.data.prepare import builder_class
 from stackgan_tf.errors import UserError
 from stackgan_tf.generation import load_generator, run_config
+from stackgan_tf.training.start import check_start
 
 # What may change when a run goes on: how long it goes, in what memory, what it writes, and what it does where numbers
 # go wrong.
@@ -30,12 +31,14 @@ def check(config: Config, run_dir: Path, resume: str, replicas: int) -> None:
     """Whether a run can start, as far as it can be told without its data.
 
     Raises:
-        UserError: as `builder_class`, `check_shares`, `check_run_dir` and, for Stage-II, `check_stage1`.
+        UserError: as `builder_class`, `check_shares`, `check_run_dir`, `check_start` and, for Stage-II, `check_stage1`.
     """
     builder_class(config.data.dataset)
     check_shares(config, replicas)
     going_on = check_run_dir(run_dir, config, resume)
-    if config.model.family == "v1_stage2" and not going_on:
+    if config.train.start_from and not going_on:
+        check_start(config)
+    elif config.model.family == "v1_stage2" and not going_on:
         check_stage1(config)
 
 

@@ -1,6 +1,7 @@
 """A training run from a configuration to a finished run directory."""
 
 import json
+import os
 import platform
 import shutil
 import sys
@@ -31,6 +32,7 @@ from stackgan_tf.training.divergence import Diverged, Guard
 from stackgan_tf.training.ema import copy_weights
 from stackgan_tf.training.loop import run_loop
 from stackgan_tf.training.memory import Tell
+from stackgan_tf.training.start import start
 from stackgan_tf.training.state import TrainState
 from stackgan_tf.training.step import TrainStep
 
@@ -89,6 +91,8 @@ def train(
 
     if going_on:
         restore()
+    elif config.train.start_from:
+        start(state, config)
     elif config.model.family == "v1_stage2":
         stage1 = stage1_generator(config)
         copy_weights(state.generator.stage1, stage1)
@@ -184,6 +188,7 @@ def environment(strategy: tf.distribute.Strategy) -> dict:
         "keras": keras.__version__,
         "tensorflow_datasets": tfds.__version__,
         "numpy": np.__version__,
+        "processors": os.cpu_count(),
         "devices": list(devices),
         "replicas": strategy.num_replicas_in_sync,
         "gpus": gpus,

@@ -1,0 +1,161 @@
+"""A trained run as a folder of `pretrained/`, with its card: see `pretrained` for what is in it."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+import stackgan_tf
+from stackgan_tf import checkpoint, networks, pretrained
+from stackgan_tf.config import Config
+from stackgan_tf.errors import UserError
+from stackgan_tf.evaluation import judge
+from stackgan_tf.files import whole
+from stackgan_tf.generation import run_config
+from stackgan_tf.text import FOLDER as TEXT_ENCODER
+
+METRICS = "metrics.jsonl"  # of a run directory
+
+
+class Told(NamedTuple):
+    """What a card says that the run does not know."""
+
+    name: str
+    data: str
+    licence: str
+    command: str
+    notes: str  # Markdown
+
+
+def write(run_dir: Path, folder: Path, told: Told, with_discriminators: bool) -> dict[str, Any]:
+    """Writes the folder, all of it or nothing; returns its card.
+
+    Raises:
+        UserError: no run, no checkpoint, or weights that float16 does not hold.
+    """
+    config = run_config(run_dir)
+    with tf.Graph().as_default():  # names and shapes only: no weight is drawn
+        nets = networks.build(config)
+    step, generator = checkpoint.saved_generator(run_dir, checkpoint.shapes_by_path(nets.generator))
+    judges = checkpoint.saved_discriminators(run_dir, [checkpoint.shapes_by_path(d) for d in nets.discriminators])
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with whole(folder) as made:
+        made.mkdir()
+        shutil.copy(run_dir / "config.yaml", made)
+        if (run_dir / TEXT_ENCODER).is_dir():
+            shutil.copytree(run_dir / TEXT_ENCODER, made / TEXT_ENCODER)
+        pretrained.write(made / pretrained.GENERATOR, generator)
+        if with_discriminators and judges:
+            values = {f"{i}/{name}": value for i, one in enumerate(judges) for name, value in one.items()}
+            pretrained.write(made / pretrained.DISCRIMINATORS, values)
+        card = _card(run_dir, config, step, told, _files(made))
+        figures = judge.written(run_dir / judge.FOLDER / f"{step}.json")
+        if figures:  # not among the files that are checked: who evaluates the model adds to it
+            (made / judge.FOLDER).mkdir()
+            shutil.copy(run_dir / judge.FOLDER / f"{step}.json", made / judge.FOLDER)
+        (made / pretrained.CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (made / "README.md").write_text(readme(card, figures), encoding="utf-8")
+    return card
+
+
+def readme(card: Mapping[str, Any], figures: list[judge.Figure]) -> str:
+    """A model's card for people, all of it from `model.json` and the figures of `evaluation/`."""
+    size = sum(size for size, _ in card["files"].values())
+    sentence = "" if card["text_encoder"] is None else ' --text="..."'
+    facts = {
+        "learnt from": card["data"],
+        "images seen": f"{card['images_seen']:,} (step {card['step']:,}, batches of {card['batch_size']})",
+        "time": f"{card['hours']:.1f} hours on {card['machine']}, {card['precision']}",
+        "reads text by": card["text_encoder"] or "nothing: it draws without text",
+        "trained by": f"`{card['command']}`",
+        "weights": f"the average of G, kernels in float16; {size / 1e6:.1f} MB with all that is beside it",
+        "licence of the weights": card["licence_of_the_weights"],
+        "made with": ", ".join(f"{name} {version}" for name, version in card["made_with"].items()),
+    }
+    lines = [
+        f"# {card['name']}",
+        "",
+        f"{card['what']}.",
+        "",
+        "```",
+        f"python -m stackgan_tf.sample --pretrained={card['name']}{sentence}",
+        "```",
+        "",
+        "| | |",
+        "| --- | --- |",
+        *(f"| {name} | {value} |" for name, value in facts.items()),
+        "",
+        card["notes"].strip(),
+    ]
+    if figures:
+        lines += ["", "## Figures", "", "By `stackgan_tf.evaluate`; real: the floor, of photographs in its place.", ""]
+        lines += ["| protocol | value | error | real |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"| {f['name']} | {f['value']:.4g} | {_short(f['error'])} | {_short(f['real'])} |"
+            for f in figures
+            if f["weights"] == "ema"
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _card(run_dir: Path, config: Config, step: int, told: Told, files: dict[str, Any]) -> dict[str, Any]:
+    before = _started_from(config)
+    scales = ", ".join(map(str, config.scales))
+    branches = f", {config.model.branches} branches" if config.model.family == "v2" else ""
+    return {
+        "format": pretrained.FORMAT,
+        "name": told.name,
+        "what": f"{config.model.name}{branches}, gf {config.model.gf}, of {scales} pixels: {config.data.dataset}",
+        "data": told.data,
+        "step": step,
+        "batch_size": config.train.batch_size,
+        "images_seen": step * config.train.batch_size + before["images_seen"],
+        "hours": round(_hours(run_dir / METRICS, config) + before["hours"], 2),
+        "machine": _machine(run_dir / "environment.json"),
+        "precision": config.train.precision,
+        "text_encoder": config.data.text_encoder if config.model.conditional else None,
+        "command": told.command,
+        "licence_of_the_weights": told.licence,
+        "notes": told.notes,
+        "made_with": {"stackgan_tf": stackgan_tf.__version__, "tensorflow": tf.__version__},
+        "files": files,
+    }
+
+
+def _started_from(config: Config) -> dict[str, float]:
+    """What the model that a run started from had seen, where it was one of ours."""
+    folder = pretrained.folder_of(config.train.start_from)
+    ours = config.train.start_from and pretrained.is_pretrained(folder)
+    return pretrained.card(folder) if ours else {"images_seen": 0, "hours": 0.0}
+
+
+def _hours(metrics: Path, config: Config) -> float:
+    """Of training, by the images per second that the run logged; what lay between its parts is not counted."""
+    try:
+        lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        raise UserError(f"{metrics}: cannot be read; the card tells how long the run took") from None
+    seconds, last = 0.0, 0
+    for line in lines:
+        if "images_per_second" in line:
+            seconds += (line["step"] - last) * config.train.batch_size / line["images_per_second"]
+            last = line["step"]
+    return seconds / 3600
+
+
+def _machine(environment: Path) -> str:
+    said = json.loads(environment.read_text(encoding="utf-8"))
+    return ", ".join(filter(None, said["gpus"])) or f"{said['processors']} processors ({said['platform']})"
+
+
+def _files(folder: Path) -> dict[str, list[Any]]:
+    """Size and SHA-256 of every file, by its path in the folder."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): [path.stat().st_size, pretrained.sha256(path)] for path in paths}
+
+
+def _short(number: float | None) -> str:
+    return "" if number is None else f"{number:.4g}"
