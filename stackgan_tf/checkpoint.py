@@ -139,14 +139,9 @@ def restore_generator(generator: keras.Model, run_dir: Path, part: str = AVERAGE
         UserError: as `saved_generator`.
     """
     step, values = saved_generator(run_dir, shapes_by_path(generator), part)
-    assign(generator, values)
-    return step
-
-
-def assign(model: keras.Model, values: Mapping[str, np.ndarray]) -> None:
-    """Gives every variable of a model its value, by its name."""
-    for variable in model.variables:
+    for variable in generator.variables:
         variable.assign(values[variable.path])
+    return step
 
 
 def saved_generator(run_dir: Path, shapes: Shapes, part: str = AVERAGE) -> tuple[int, dict[str, np.ndarray]]:

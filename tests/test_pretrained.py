@@ -106,6 +106,21 @@ def test_training_starts_from_a_run_and_counts_on(run, tmp_path, one_replica):
     np.testing.assert_array_equal(state.discriminators[0].variables[0], run[1].discriminators[0].variables[0])
 
 
+def test_a_tree_starts_from_one_with_fewer_branches(run, tmp_path, one_replica):
+    config = tiny_config(train={"start_from": str(run[0]), "seed": 9}, model={"branches": 3})
+    check(config, tmp_path / "new", "auto", 1)
+    state = TrainState(config, one_replica, steps_per_epoch=1)
+    fresh = {v.path: np.array(v) for v in state.generator.variables}
+    start.start(state, config)
+    theirs = {v.path: np.array(v) for v in run[1].average.variables}
+    for variable in state.generator.variables:
+        np.testing.assert_array_equal(variable, theirs.get(variable.path, fresh[variable.path]))
+    assert set(theirs) < set(fresh)
+    np.testing.assert_array_equal(state.discriminators[1].variables[0], run[1].discriminators[1].variables[0])
+    with pytest.raises(UserError, match=r"model.branches is 2 there, 1 here"):
+        check(tiny_config(train={"start_from": str(run[0])}, model={"branches": 1}), tmp_path / "new", "auto", 1)
+
+
 def test_images_of_the_model_before_count(run, model, tmp_path):
     before = pretrained.card(model)
     config = dataclasses.replace(tiny_config(), train=dataclasses.replace(tiny_config().train, start_from=NAME))

@@ -1,8 +1,11 @@
 """A run that starts from the networks of another, or of a model that comes with the repository."""
 
+import keras
+import numpy as np
+import tensorflow as tf
 from absl import logging
 
-from stackgan_tf import checkpoint
+from stackgan_tf import checkpoint, networks
 from stackgan_tf import config as configs
 from stackgan_tf.config import Config
 from stackgan_tf.errors import UserError
@@ -12,36 +15,44 @@ from stackgan_tf.training.state import TrainState
 
 
 def check_start(config: Config) -> None:
-    """Whether the networks that a run starts from are such as it describes.
+    """Whether the networks that a run starts from are such as it describes, or a tree with fewer branches.
 
     Raises:
         UserError: as `run_config`, or they are of another size, or know another text encoder's embeddings.
     """
-    theirs = run_config(folder_of(config.train.start_from))
+    said = config.train.start_from
+    theirs = run_config(folder_of(said))
     text = ("data.text_encoder", "data.text_size") if config.model.conditional else ()
     changed = {
         name: values
         for name, values in configs.differences(theirs, config).items()
-        if name.startswith("model.") or name in text
+        if name.startswith("model.") and (name != "model.branches" or values[0] > values[1]) or name in text
     }
     if changed:
         listed = ", ".join(f"{name} is {old!r} there, {new!r} here" for name, (old, new) in changed.items())
         flags = " ".join(f"--set {name}={old}" for name, (old, _) in changed.items())
-        raise UserError(f"train.start_from={config.train.start_from}: other networks ({listed}); add {flags}")
+        raise UserError(f"train.start_from={said}: has other networks ({listed}); add {flags}")
 
 
 def start(state: TrainState, config: Config) -> None:
     """Gives both generators the averaged weights, and the discriminators their own where they are there.
 
-    Adam, the average's past and the count of steps start anew.
+    Branches that were not there start anew, and so do Adam, the average's past and the count of steps.
     """
     run_dir = folder_of(config.train.start_from)
+    with tf.Graph().as_default():  # names and shapes only: no weight is drawn
+        theirs = networks.build(run_config(run_dir))
+    _, values = checkpoint.saved_generator(run_dir, checkpoint.shapes_by_path(theirs.generator))
     for generator in (state.generator, state.average):
-        checkpoint.restore_generator(generator, run_dir)
-    shapes = [checkpoint.shapes_by_path(d) for d in state.discriminators]
-    found = checkpoint.saved_discriminators(run_dir, shapes)
+        _assign(generator, values)
+    found = checkpoint.saved_discriminators(run_dir, [checkpoint.shapes_by_path(d) for d in theirs.discriminators])
     if found is None:
         logging.warning("%s has no discriminators: these start anew", run_dir)
-        return
-    for d, values in zip(state.discriminators, found, strict=True):
-        checkpoint.assign(d, values)
+    for d, values in zip(state.discriminators, found or [], strict=False):  # coarsest first; the finer ones are new
+        _assign(d, values)
+
+
+def _assign(model: keras.Model, values: dict[str, np.ndarray]) -> None:
+    for variable in model.variables:
+        if variable.path in values:
+            variable.assign(values[variable.path])

@@ -140,20 +140,27 @@ def test_an_overflow_in_the_forward_pass_of_float16_is_survived(one_replica):
 
 
 @pytest.mark.parametrize(
-    "gpus, flags, expected",
+    "gpus, flags, gain, expected",
     [
-        ([(8, 0)], "", "mixed_bfloat16"),
-        ([(9, 0), (7, 5)], "", "mixed_float16"),
-        ([(6, 1)], "avx512_bf16", "float32"),
-        ([], "fpu amx_bf16 avx512_bf16", "mixed_bfloat16"),
-        ([], "fpu avx2", "float32"),
+        ([(8, 0)], "", 0, "mixed_bfloat16"),
+        ([(9, 0), (7, 5)], "", 0, "mixed_float16"),
+        ([(6, 1)], "avx512_bf16", 2, "float32"),
+        ([], "fpu amx_bf16 avx512_bf16", 0.5, "mixed_bfloat16"),
+        ([], "fpu avx512_bf16", 2, "mixed_bfloat16"),
+        ([], "fpu avx512_bf16", 0.5, "float32"),
+        ([], "fpu avx2", 2, "float32"),
     ],
 )
-def test_the_fastest_precision(monkeypatch, gpus, flags, expected):
+def test_the_fastest_precision(monkeypatch, gpus, flags, gain, expected):
     monkeypatch.setattr(precision.tf.config, "list_physical_devices", lambda kind: gpus)
     monkeypatch.setattr(precision.tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": gpu})
     monkeypatch.setattr(precision, "_cpu_flags", lambda: set(flags.split()))
+    monkeypatch.setattr(precision, "_gain", lambda: gain)
     assert precision.fastest()[0] == expected
+
+
+def test_a_gain_is_a_ratio_of_times():
+    assert 0.01 < precision._gain() < 100
 
 
 def test_auto_is_decided_once(tmp_path, monkeypatch):
