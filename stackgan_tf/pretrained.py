@@ -132,7 +132,8 @@ def read(path: Path) -> Values:
 
 def write(path: Path, values: Mapping[str, np.ndarray]) -> None:
     """Writes weights: kernels and matrices in float16, what has one axis (norms' statistics, biases) as it is."""
-    halves = {name: value.astype(np.float16) if value.ndim > 1 else value for name, value in values.items()}
+    with np.errstate(over="ignore"):  # told below
+        halves = {name: value.astype(np.float16) if value.ndim > 1 else value for name, value in values.items()}
     for name, half in halves.items():
         if not np.isfinite(half).all():
             raise UserError(f"{name}: has weights that float16 does not hold, up to {np.abs(values[name]).max():.4g}")

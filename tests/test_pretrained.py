@@ -110,9 +110,9 @@ def test_a_tree_starts_from_one_with_fewer_branches(run, tmp_path, one_replica):
     config = tiny_config(train={"start_from": str(run[0]), "seed": 9}, model={"branches": 3})
     check(config, tmp_path / "new", "auto", 1)
     state = TrainState(config, one_replica, steps_per_epoch=1)
-    fresh = {v.path: np.array(v) for v in state.generator.variables}
+    fresh = {v.path: v.numpy() for v in state.generator.variables}
     start.start(state, config)
-    theirs = {v.path: np.array(v) for v in run[1].average.variables}
+    theirs = {v.path: v.numpy() for v in run[1].average.variables}
     for variable in state.generator.variables:
         np.testing.assert_array_equal(variable, theirs.get(variable.path, fresh[variable.path]))
     assert set(theirs) < set(fresh)
@@ -133,7 +133,7 @@ def test_without_discriminators_they_start_anew(run, tmp_path, monkeypatch, one_
     publication.write(run[0], tmp_path / NAME, TOLD, with_discriminators=False)
     config = tiny_config(train={"start_from": NAME, "seed": 9})
     state = TrainState(config, one_replica, steps_per_epoch=1)
-    before = np.array(state.discriminators[0].variables[0])
+    before = state.discriminators[0].variables[0].numpy()
     start.start(state, config)
     np.testing.assert_array_equal(state.discriminators[0].variables[0], before)
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 import yaml
 from PIL import Image
 
+from stackgan_tf import pretrained
 from stackgan_tf.generation import load_generator
 from tests.conftest import fill, full_disk
 
@@ -276,7 +277,12 @@ def test_train_refuses_and_loses_nothing(folder, shapes_data_dir):
     "flags, message",
     [
         (["--text=a"], "--run_dir is missing"),
-        (["--run_dir=run", "--tflite=x.tflite"], "--run_dir, --tflite: what shall draw? Give one of the two"),
+        (
+            ["--run_dir=run", "--tflite=x.tflite"],
+            "--tflite, --run_dir, --pretrained: what shall draw? Give one of them",
+        ),
+        (["--run_dir=run", "--pretrained=rose"], "--run_dir=run, --pretrained=rose: give one of the two"),
+        (["--pretrained=rose", "--text=a box"], "--pretrained=rose: "),
         (["--tflite=x.tflite", "--precision=float32"], "--precision: a .tflite has its own"),
         (["--run_dir=run", "--text=a box", "--precision=float64"], "--precision"),
         (["--run_dir=run"], "--text: what shall be drawn? Give --text or --embeddings"),
@@ -292,6 +298,25 @@ def test_sample_refuses(folder, flags, message):
     before = contents(folder)
     assert message in refused(run("sample", *flags, cwd=folder))
     assert contents(folder) == before
+
+
+def test_publish(folder):
+    flags = ["--run_dir=run", "--name=tiny", "--out=models", "--data=shapes", "--licence=any", "--command=train"]
+    assert "--notes is missing: A file of Markdown" in refused(run("publish", *flags, cwd=folder))
+    assert "--notes=none.md: no such file" in refused(run("publish", *flags, "--notes=none.md", cwd=folder))
+    (folder / "notes.md").write_text("Small.")
+    made = run("publish", *flags, "--notes=notes.md", cwd=folder)
+    assert made.returncode == 0 and made.stdout.startswith("models/tiny: v2, "), made.stderr
+    drawn = run("sample", "--run_dir=models/tiny", "--text=a box", "--out=tiny.png", cwd=folder)
+    assert drawn.returncode == 0 and (folder / "tiny.png").is_file(), drawn.stderr
+    before = contents(folder)
+    assert "--name=tiny: models/tiny exists" in refused(run("publish", *flags, "--notes=notes.md", cwd=folder))
+    assert contents(folder) == before
+
+
+def test_the_list_of_trained_models(folder):
+    told = run("sample", "--pretrained=list", cwd=folder)
+    assert told.returncode == 0 and told.stdout == pretrained.listing()
 
 
 def test_a_damaged_checkpoint_is_passed_over(folder, shapes_data_dir):
