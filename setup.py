@@ -84,6 +84,7 @@ setup(
             "stackgan-train-classifier = stackgan_tf.train_classifier:run",
             "stackgan-evaluate = stackgan_tf.evaluate:run",
             "stackgan-figures = stackgan_tf.figures:run",
+            "stackgan-publish = stackgan_tf.publish:run",
             "stackgan-human-rank = stackgan_tf.human_rank:run",
             "stackgan-import-checkpoint = stackgan_tf.import_checkpoint:run",
         ]

@@ -69,7 +69,10 @@ def run_config(run_dir: str | Path) -> Config:
     """
     path = Path(run_dir) / "config.yaml"
     if not path.is_file():
-        raise UserError(f"{run_dir}: not a run directory (no config.yaml); train one with python -m stackgan_tf.train")
+        ours = ", ".join(pretrained.names())
+        named = f", or name a trained model: {ours}" if ours else ""
+        said = f"{run_dir}: not a run directory (no config.yaml)"
+        raise UserError(f"{said}; train one with python -m stackgan_tf.train{named}")
     try:
         return from_dict(cards.read(path))  # complete: no preset lies under it
     except UserError as error:

@@ -193,6 +193,8 @@ def test_weights_too_large_for_float16_are_told(tmp_path):
 def test_an_unknown_name_shows_the_list(model):
     with pytest.raises(UserError, match=f"--pretrained=rose: unknown; choose from {NAME}"):
         pretrained.find("rose")
+    with pytest.raises(UserError, match=f"rose: not a run directory .*, or name a trained model: {NAME}"):
+        load_generator("rose")
 
 
 def test_without_a_clone_there_are_none(tmp_path, monkeypatch):
