@@ -129,40 +129,44 @@ def shapes_by_path(model: keras.Model) -> dict[str, tuple[int, ...]]:
     return {v.path: tuple(v.shape) for v in model.variables}
 
 
-def restore_generator(generator: keras.Model, run_dir: Path, part: str = AVERAGE) -> int:
+def restore_generator(generator: keras.Model, run_dir: Path, part: str = AVERAGE, step: int | None = None) -> int:
     """Gives a generator the weights in a run's newest checkpoint, on any Keras backend; returns its step.
 
     Args:
         part: `average`, or `generator` for the live weights.
+        step: takes the checkpoint of this step instead.
 
     Raises:
         UserError: as `saved_generator`.
     """
-    step, values = saved_generator(run_dir, shapes_by_path(generator), part)
+    found, values = saved_generator(run_dir, shapes_by_path(generator), part, step)
     for variable in generator.variables:
         variable.assign(values[variable.path])
-    return step
+    return found
 
 
-def saved_generator(run_dir: Path, shapes: Shapes, part: str = AVERAGE) -> tuple[int, dict[str, np.ndarray]]:
+def saved_generator(
+    run_dir: Path, shapes: Shapes, part: str = AVERAGE, step: int | None = None
+) -> tuple[int, dict[str, np.ndarray]]:
     """The step of a run's newest whole checkpoint and a generator in it: each variable's value by its path.
 
     Args:
         shapes: of the variables that there must be.
         part: `average`, or `generator` for the live weights.
+        step: takes the checkpoint of this step instead.
 
     Raises:
         UserError: there is no checkpoint, or none that is whole, or one of another network.
     """
     if pretrained.is_pretrained(run_dir):
-        if part != AVERAGE:
-            raise UserError(f"{run_dir}: has the averaged weights only")
+        if part != AVERAGE or step is not None:
+            raise UserError(f"{run_dir}: has the averaged weights of one step only")
         return pretrained.generator(run_dir, shapes)
 
     def read(path: str) -> tuple[int, dict[str, np.ndarray]]:
         return checkpoint_step(path), _read_parts(path, {part: shapes})[part]
 
-    return read_newest(run_dir, read)
+    return read_newest(run_dir, read, step)
 
 
 def saved_discriminators(run_dir: Path, shapes: Sequence[Shapes]) -> list[dict[str, np.ndarray]] | None:

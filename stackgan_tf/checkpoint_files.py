@@ -51,6 +51,9 @@ def read_newest(run_dir: Path, read: Callable[[str], Read], step: int | None = N
     """
     if latest(run_dir) is None:
         raise UserError(f"{run_dir}: has no checkpoint yet; let python -m stackgan_tf.train save one")
+    steps = [checkpoint_step(path) for path in reversed(_paths(run_dir / FOLDER))]
+    if step is not None and step not in steps:
+        raise UserError(f"{run_dir}: has no checkpoint of step {step}; there are {', '.join(map(str, steps))}")
     damaged = []
     for path in [path_of(run_dir, step)] if step is not None else _paths(run_dir / FOLDER):
         try:

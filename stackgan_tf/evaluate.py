@@ -22,6 +22,7 @@ flags.DEFINE_integer("num_samples", 30_000, "Pictures to draw, where a protocol'
 flags.DEFINE_string("extractor", "inception_v3", "That, a .keras file (see train_classifier) or a SavedModel's folder.")
 flags.DEFINE_string("weights", "", "A file of weights for inception_v3; by default Keras fetches those of ImageNet.")
 flags.DEFINE_string("joint_encoder", None, "For r_precision: the folder that stackgan_tf.train_text_encoder left.")
+flags.DEFINE_integer("step", None, "Of a checkpoint of the run; by default the newest.")
 flags.DEFINE_bool("ema", True, "Judge the average of the weights; --noema: the live ones.")
 flags.DEFINE_integer("seed", 0, "Of the noise: the same seed, the same figures.")
 flags.DEFINE_string("source_dir", None, "As in stackgan_tf.train.")
@@ -49,7 +50,7 @@ def main() -> int:
     tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(False)  # of GPUs: three digits are too few
     with strategy.scope():
-        artist = load_generator(run_dir, checkpoint.AVERAGE if FLAGS.ema else checkpoint.LIVE)
+        artist = load_generator(run_dir, checkpoint.AVERAGE if FLAGS.ema else checkpoint.LIVE, step=FLAGS.step)
         seeing, joint_text = {}, None
         if needs & {"features", "logits"}:
             seeing["features"] = seeing["logits"] = extractors.load(FLAGS.extractor, FLAGS.weights)

@@ -39,7 +39,9 @@ def tensor_grey_levels(images: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.round((images + 1) * 127.5), tf.uint8)
 
 
-def load_generator(run_dir: str | Path, part: str = AVERAGE, precision: str = "float32") -> TextToImage:
+def load_generator(
+    run_dir: str | Path, part: str = AVERAGE, precision: str = "float32", step: int | None = None
+) -> TextToImage:
     """The generator of a run's newest checkpoint, or of a model that comes with the repository.
 
     Args:
@@ -47,6 +49,7 @@ def load_generator(run_dir: str | Path, part: str = AVERAGE, precision: str = "f
         part: `checkpoint.AVERAGE` (EMA), or `checkpoint.LIVE`.
         precision: `float32`, `mixed_bfloat16` or `mixed_float16`: in half precision pictures differ by a few grey
             levels, and come several times as fast where a processor multiplies it.
+        step: of an older checkpoint, in place of the newest.
 
     Raises:
         UserError: not a run directory, no checkpoint, or a damaged one; or as `pretrained.check`.
@@ -56,7 +59,7 @@ def load_generator(run_dir: str | Path, part: str = AVERAGE, precision: str = "f
     generator = networks.build_generator(config, precision)
     if precision != "float32":
         quicken(generator)  # compiles at its first batch: for one picture in float32 it would not pay
-    step = restore_generator(generator, run_dir, part)
+    step = restore_generator(generator, run_dir, part, step)
     encoder = text.load(config.data, run_dir) if config.model.conditional else None
     return TextToImage(config, generator, encoder, step)
 

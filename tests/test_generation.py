@@ -56,6 +56,19 @@ def test_half_precision_draws_nearly_the_same(precision, tmp_path):
             assert 0 < off.max() <= 4 < np.ptp(images)
 
 
+def test_an_older_checkpoint_draws(tmp_path):
+    save_run(tmp_path, tiny_config())
+    newest = load_generator(tmp_path)
+    for path in (tmp_path / "checkpoints").glob("ckpt-1.*"):
+        path.with_name(path.name.replace("ckpt-1", "ckpt-7")).write_bytes(path.read_bytes())
+    assert load_generator(tmp_path).step == 7
+    older = load_generator(tmp_path, step=1)
+    assert older.step == 1
+    np.testing.assert_array_equal(older(SENTENCES)[8], newest(SENTENCES)[8])
+    with pytest.raises(UserError, match="has no checkpoint of step 5; there are 1, 7"):
+        load_generator(tmp_path, step=5)
+
+
 @pytest.mark.parametrize(
     "asked, message",
     [

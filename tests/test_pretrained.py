@@ -58,7 +58,7 @@ def test_a_model_draws_as_its_run_does(run, model):
         off = np.abs(images.astype(int) - near[side])
         assert off.max() <= 1 < np.ptp(images)
     assert load_generator(model).step == 3
-    with pytest.raises(UserError, match="averaged weights only"):
+    with pytest.raises(UserError, match="averaged weights of one step only"):
         load_generator(model, checkpoint.LIVE)
 
 
