@@ -5,7 +5,7 @@ text_encoder/         the weights of a text encoder that was trained
 generator.npz         the averaged weights, by the names of their variables; matrices and kernels in float16
 discriminators.npz    those that judged it, where training shall go on from it
 evaluation/           figures of `stackgan_tf.evaluate`
-model.json            what it is, and size and SHA-256 of every file above
+model.json            what it is, and size and SHA-256 of every file above but the figures
 README.md             the same for people
 """
 
@@ -24,6 +24,7 @@ from stackgan_tf.errors import UserError
 FOLDER = Path(__file__).parent.parent / "pretrained"  # of a clone; not in the wheel
 CARD, GENERATOR, DISCRIMINATORS = "model.json", "generator.npz", "discriminators.npz"
 FORMAT = 1
+NEEDED = {"what", "step", "images_seen", "hours", "files"}  # of a card, for what reads it
 
 Values = dict[str, np.ndarray]
 
@@ -47,9 +48,9 @@ def find(name: str) -> Path:
 
 
 def folder_of(run: str | Path) -> Path:
-    """The run directory of a path, or of the name of a model here where no such path exists."""
+    """The run directory of a path, or of the name of a model here where that is no run."""
     path = Path(run).expanduser()
-    return FOLDER / run if not path.exists() and str(run) in names() else path
+    return FOLDER / run if not (path / "config.yaml").exists() and str(run) in names() else path
 
 
 def listing() -> str:
@@ -76,6 +77,8 @@ def card(folder: Path) -> dict[str, Any]:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
         found = said["format"]
+        if missing := NEEDED - said.keys() if found == FORMAT else set():
+            raise ValueError(f"has no {', '.join(sorted(missing))}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: is damaged ({error}); {_again(folder)}") from None
     if found != FORMAT:

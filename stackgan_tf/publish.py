@@ -1,12 +1,13 @@
 """Makes of a trained run a folder of `pretrained/`, small enough to lie in the repository.
 
     python -m stackgan_tf.publish --run_dir=runs/oxford102_v2 --name=oxford102_v2 --data="Oxford-102 flowers, ..." \\
-        --licence="..." --notes=notes.md
+        --licence="..." --command="..." --notes=notes.md
 
 The averaged weights and the discriminators in float16, the configuration, a trained text encoder, the figures of
 `stackgan_tf.evaluate`, and a card, which tells them again with the images seen and the time that they took.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -31,6 +32,8 @@ def main() -> int:
     for name in ("run_dir", "name", "data", "licence", "command", "notes"):
         if not FLAGS[name].value:
             raise UserError(f"--{name} is missing: {FLAGS[name].help}")
+    if not re.fullmatch(r"\w[\w.-]*", FLAGS.name) or FLAGS.name == "list":
+        raise UserError(f"--name={FLAGS.name}: must be of letters, digits, '_', '-' and '.', and not list")
     notes = Path(FLAGS.notes).expanduser()
     if not notes.is_file():
         raise UserError(f"--notes={notes}: no such file")

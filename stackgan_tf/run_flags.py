@@ -22,7 +22,7 @@ def chosen(or_else: str = "") -> Path:
         or_else: a third way that the program has, for the message.
 
     Raises:
-        UserError: none is named, or two, or one that does not exist.
+        UserError: none is named, or two, or there is no model of the name.
     """
     if FLAGS.pretrained == "list":
         sys.stdout.write(pretrained.listing())
@@ -36,4 +36,4 @@ def chosen(or_else: str = "") -> Path:
             "--run_dir is missing: the folder that python -m stackgan_tf.train left; or give --pretrained=NAME"
             + or_else
         )
-    return Path(FLAGS.run_dir).expanduser()
+    return pretrained.folder_of(FLAGS.run_dir)

@@ -1,6 +1,5 @@
 """Trained models that come with the repository."""
 
-import dataclasses
 import json
 
 import numpy as np
@@ -98,7 +97,7 @@ def test_training_starts_from_it(run, model, one_replica):
     assert int(state.step) == 0
 
 
-def test_training_starts_from_a_run_and_counts_on(run, tmp_path, one_replica):
+def test_training_starts_from_a_run(run, tmp_path, one_replica):
     config = tiny_config(train={"start_from": str(run[0])})
     state = TrainState(config, one_replica, steps_per_epoch=1)
     start.start(state, config)
@@ -123,9 +122,13 @@ def test_a_tree_starts_from_one_with_fewer_branches(run, tmp_path, one_replica):
 
 def test_images_of_the_model_before_count(run, model, tmp_path):
     before = pretrained.card(model)
-    config = dataclasses.replace(tiny_config(), train=dataclasses.replace(tiny_config().train, start_from=NAME))
-    assert publication._started_from(config) == before
-    assert publication._started_from(tiny_config())["images_seen"] == 0
+    config = tiny_config(train={"start_from": NAME})
+    assert publication._seen(run[0], config, 3) == (24, pytest.approx(before["hours"] * 2, abs=0.01))
+    config = tiny_config(train={"start_from": str(run[0])})
+    assert publication._seen(run[0], config, 3) == (24, pytest.approx(before["hours"] * 2, abs=0.01))
+    config = tiny_config(train={"start_from": str(tmp_path / "gone")})
+    with pytest.raises(UserError, match="gone: not a run directory"):
+        publication._seen(run[0], config, 3)
 
 
 def test_without_discriminators_they_start_anew(run, tmp_path, monkeypatch, one_replica):
@@ -136,6 +139,11 @@ def test_without_discriminators_they_start_anew(run, tmp_path, monkeypatch, one_
     before = state.discriminators[0].variables[0].numpy()
     start.start(state, config)
     np.testing.assert_array_equal(state.discriminators[0].variables[0], before)
+
+
+def test_training_does_not_write_into_a_model(model):
+    with pytest.raises(UserError, match="is a trained model; name a new folder"):
+        check(tiny_config(), model, "auto", 1)
 
 
 def test_training_cannot_start_from_other_networks(model, tmp_path):
@@ -164,6 +172,7 @@ def flipped(path):
         ("generator.npz", flipped, "generator.npz: is not the file that model.json tells of"),
         ("config.yaml", flipped, "config.yaml: "),
         ("model.json", lambda path: path.write_text("{"), "model.json: is damaged"),
+        ("model.json", lambda path: path.write_text('{"format": 1}'), "model.json: is damaged .has no files, hours"),
         ("model.json", lambda path: path.write_text('{"format": 2}'), "is of format 2, stackgan_tf .* reads 1"),
     ],
 )
@@ -205,6 +214,7 @@ def test_without_a_clone_there_are_none(tmp_path, monkeypatch):
 
 
 def test_the_models_of_the_repository_are_whole():
+    assert pretrained.names()
     for name in pretrained.names():
         folder = pretrained.FOLDER / name
         card = pretrained.check(folder)

@@ -99,12 +99,8 @@ def _pass(protocol: Protocol) -> tuple[str, int]:
 def _partial(judged: Judged, choices: Iterable[Choices]) -> Path:
     """The folder of what is done so far for figures of just these choices."""
     said = "".join(sorted({json.dumps(chosen) for chosen in choices}))
-    name = f"{_partials(judged)}{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+    name = f"partial-{judged.artist.step}-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
     return judged.run_dir / FOLDER / name
-
-
-def _partials(judged: Judged) -> str:
-    return f"partial-{judged.artist.step}-"
 
 
 def _evaluate_pass(
@@ -184,7 +180,7 @@ def write(judged: Judged, figures: Sequence[Figure]) -> Path:
         raise UserError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
     own = _partial(judged, fresh)
     for partial in path.parent.glob("partial-*"):
-        if partial == own or not partial.name.startswith(_partials(judged)):  # of an older step: nobody goes on with it
+        if partial == own or int(partial.name.split("-")[1]) < step:  # of an older step: nobody goes on with it
             shutil.rmtree(partial)
     return path
 

@@ -40,7 +40,8 @@ def write(run_dir: Path, folder: Path, told: Told, with_discriminators: bool) ->
     with tf.Graph().as_default():  # names and shapes only: no weight is drawn
         nets = networks.build(config)
     step, generator = checkpoint.saved_generator(run_dir, checkpoint.shapes_by_path(nets.generator))
-    judges = checkpoint.saved_discriminators(run_dir, [checkpoint.shapes_by_path(d) for d in nets.discriminators])
+    shapes = [checkpoint.shapes_by_path(d) for d in nets.discriminators]
+    judges = checkpoint.saved_discriminators(run_dir, shapes) if with_discriminators else None
     folder.parent.mkdir(parents=True, exist_ok=True)
     with whole(folder) as made:
         made.mkdir()
@@ -48,7 +49,7 @@ def write(run_dir: Path, folder: Path, told: Told, with_discriminators: bool) ->
         if (run_dir / TEXT_ENCODER).is_dir():
             shutil.copytree(run_dir / TEXT_ENCODER, made / TEXT_ENCODER)
         pretrained.write(made / pretrained.GENERATOR, generator)
-        if with_discriminators and judges:
+        if judges:
             values = {f"{i}/{name}": value for i, one in enumerate(judges) for name, value in one.items()}
             pretrained.write(made / pretrained.DISCRIMINATORS, values)
         card = _card(run_dir, config, step, told, _files(made))
@@ -102,7 +103,7 @@ def readme(card: Mapping[str, Any], figures: list[judge.Figure]) -> str:
 
 
 def _card(run_dir: Path, config: Config, step: int, told: Told, files: dict[str, Any]) -> dict[str, Any]:
-    before = _started_from(config)
+    images, hours = _seen(run_dir, config, step)
     scales = ", ".join(map(str, config.scales))
     branches = f", {config.model.branches} branches" if config.model.family == "v2" else ""
     return {
@@ -112,8 +113,8 @@ def _card(run_dir: Path, config: Config, step: int, told: Told, files: dict[str,
         "data": told.data,
         "step": step,
         "batch_size": config.train.batch_size,
-        "images_seen": step * config.train.batch_size + before["images_seen"],
-        "hours": round(_hours(run_dir / METRICS, config) + before["hours"], 2),
+        "images_seen": images,
+        "hours": round(hours, 2),
         "machine": _machine(run_dir / "environment.json"),
         "precision": config.train.precision,
         "text_encoder": config.data.text_encoder if config.model.conditional else None,
@@ -125,30 +126,47 @@ def _card(run_dir: Path, config: Config, step: int, told: Told, files: dict[str,
     }
 
 
-def _started_from(config: Config) -> dict[str, float]:
-    """What the model that a run started from had seen, where it was one of ours."""
+def _seen(run_dir: Path, config: Config, step: int) -> tuple[int, float]:
+    """Images and hours of a run, and of all that it started from.
+
+    Raises:
+        UserError: one of these is not there any more.
+    """
+    images, hours = step * config.train.batch_size, _hours(run_dir / METRICS, config)
+    if not config.train.start_from:
+        return images, hours
     folder = pretrained.folder_of(config.train.start_from)
-    ours = config.train.start_from and pretrained.is_pretrained(folder)
-    return pretrained.card(folder) if ours else {"images_seen": 0, "hours": 0.0}
+    if pretrained.is_pretrained(folder):
+        card = pretrained.card(folder)
+        return images + card["images_seen"], hours + card["hours"]
+    before = run_config(folder)
+    path = checkpoint.latest(folder)
+    if path is None:
+        raise UserError(f"{folder}: has no checkpoint; the card tells how many images {run_dir} has seen")
+    earlier = _seen(folder, before, checkpoint.checkpoint_step(path))
+    return images + earlier[0], hours + earlier[1]
 
 
 def _hours(metrics: Path, config: Config) -> float:
     """Of training, by the images per second that the run logged; what lay between its parts is not counted."""
-    try:
-        lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
-    except OSError:
-        raise UserError(f"{metrics}: cannot be read; the card tells how long the run took") from None
     seconds, last = 0.0, 0
-    for line in lines:
-        if "images_per_second" in line:
-            seconds += (line["step"] - last) * config.train.batch_size / line["images_per_second"]
-            last = line["step"]
+    for line in metrics.read_text(encoding="utf-8").splitlines():
+        try:
+            logged = json.loads(line)
+        except ValueError:  # cut short by the end of a process
+            continue
+        if "images_per_second" in logged:
+            seconds += (logged["step"] - last) * config.train.batch_size / logged["images_per_second"]
+            last = logged["step"]
     return seconds / 3600
 
 
 def _machine(environment: Path) -> str:
-    said = json.loads(environment.read_text(encoding="utf-8"))
-    return ", ".join(filter(None, said["gpus"])) or f"{said['processors']} processors ({said['platform']})"
+    try:
+        said = json.loads(environment.read_text(encoding="utf-8"))
+        return ", ".join(said["gpus"]) or f"{said['processors']} processors"
+    except (ValueError, KeyError):
+        return "a machine that is not told"
 
 
 def _files(folder: Path) -> dict[str, list[Any]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import keras
 
-from stackgan_tf import checkpoint
+from stackgan_tf import checkpoint, pretrained
 from stackgan_tf import config as configs
 from stackgan_tf.config import Config
 from stackgan_tf.data.prepare import builder_class
@@ -75,6 +75,10 @@ def check_run_dir(run_dir: Path, config: Config, resume: str) -> bool:
     for folder in (run_dir, *run_dir.parents):
         if folder.exists() and not folder.is_dir():
             raise UserError(f"--run_dir={run_dir}: {folder} is a file; name a folder")
+    if pretrained.is_pretrained(run_dir):
+        raise UserError(
+            f"--run_dir={run_dir}: is a trained model; name a new folder, and start from it with --start_from={run_dir}"
+        )
     used = run_dir.is_dir() and any(run_dir.iterdir())
     if used and not (run_dir / "config.yaml").is_file():
         raise UserError(f"--run_dir={run_dir}: holds other files and no config.yaml; name a new or empty folder")

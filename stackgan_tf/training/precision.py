@@ -1,6 +1,7 @@
 """Which precision a machine computes fastest in."""
 
 import dataclasses
+import os
 import time
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def fastest() -> tuple[str, str]:
             return "mixed_bfloat16", "the processor has AMX"
         if "avx512_bf16" not in known:
             return "float32", "the processor multiplies no half precision"
+        if "TF_CONFIG" in os.environ:  # workers must decide alike
+            return "float32", "many workers time nothing, and the processor has no AMX"
         gain = _gain()
         precision = "mixed_bfloat16" if gain >= LEAST_GAIN else "float32"
         return precision, f"the processor multiplies bfloat16 {gain:.1f} times as fast as float32"

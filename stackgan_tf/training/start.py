@@ -22,11 +22,14 @@ def check_start(config: Config) -> None:
     """
     said = config.train.start_from
     theirs = run_config(folder_of(said))
+    grows = not (config.model.same_size or config.model.only_finest)  # there, other branches are other networks
     text = ("data.text_encoder", "data.text_size") if config.model.conditional else ()
     changed = {
         name: values
         for name, values in configs.differences(theirs, config).items()
-        if name.startswith("model.") and (name != "model.branches" or values[0] > values[1]) or name in text
+        if name.startswith("model.")
+        and not (name == "model.branches" and grows and values[0] < values[1])
+        or name in text
     }
     if changed:
         listed = ", ".join(f"{name} is {old!r} there, {new!r} here" for name, (old, new) in changed.items())
