@@ -51,9 +51,9 @@ def test_half_precision_draws_nearly_the_same(precision, tmp_path):
     exact = load_generator(tmp_path)(SENTENCES, seed=1)
     for batch_size in (2, 3):
         near = load_generator(tmp_path, precision=precision)(SENTENCES, seed=1, batch_size=batch_size)
-        for side, images in exact.items():
-            off = np.abs(images.astype(int) - near[side])
-            assert 0 < off.max() <= 4 < np.ptp(images)
+        off = {side: np.abs(images.astype(int) - near[side]).max() for side, images in exact.items()}
+        assert max(off.values()) <= 4 < min(np.ptp(images) for images in exact.values())
+        assert any(off.values()), "it is float32"
 
 
 def test_an_older_checkpoint_draws(tmp_path):
