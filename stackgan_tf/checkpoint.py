@@ -160,8 +160,11 @@ def saved_generator(
     """
     if pretrained.is_pretrained(run_dir):
         if part != AVERAGE or step is not None:
-            raise UserError(f"{run_dir}: has the averaged weights of one step only")
+            raise UserError(f"{run_dir}: has the averaged weights of one step only; leave --step and --noema out")
         return pretrained.generator(run_dir, shapes)
+    there = checkpoint_files.steps(run_dir)
+    if step is not None and there and step not in there:
+        raise UserError(f"{run_dir}: has no checkpoint of step {step}; there are {', '.join(map(str, there))}")
 
     def read(path: str) -> tuple[int, dict[str, np.ndarray]]:
         return checkpoint_step(path), _read_parts(path, {part: shapes})[part]

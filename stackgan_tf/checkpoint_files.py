@@ -28,6 +28,11 @@ def latest(run_dir: Path) -> str | None:
     return next((path for path in _paths(run_dir / FOLDER) if _file(path, "index").exists()), None)
 
 
+def steps(run_dir: Path) -> list[int]:
+    """Of all checkpoints of a run and of what is left of any, oldest first."""
+    return sorted(map(checkpoint_step, _paths(run_dir / FOLDER)))
+
+
 def path_of(run_dir: Path, step: int) -> str:
     """The checkpoint of a step."""
     return str(run_dir / FOLDER / f"ckpt-{step}")
@@ -51,9 +56,6 @@ def read_newest(run_dir: Path, read: Callable[[str], Read], step: int | None = N
     """
     if latest(run_dir) is None:
         raise UserError(f"{run_dir}: has no checkpoint yet; let python -m stackgan_tf.train save one")
-    steps = [checkpoint_step(path) for path in reversed(_paths(run_dir / FOLDER))]
-    if step is not None and step not in steps:
-        raise UserError(f"{run_dir}: has no checkpoint of step {step}; there are {', '.join(map(str, steps))}")
     damaged = []
     for path in [path_of(run_dir, step)] if step is not None else _paths(run_dir / FOLDER):
         try:

@@ -1,10 +1,12 @@
-"""Files and folders that are whole or as they were before."""
+"""Files and folders that are whole or as they were before, and what is read of those that are not."""
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -34,3 +36,14 @@ def write_whole(path: Path, text: str) -> None:
     """Replaces a text file at once."""
     with whole(path) as made:
         made.write_text(text, encoding="utf-8")
+
+
+def json_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file of JSON objects, without those that are cut short by a kill, or being written."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found

@@ -79,7 +79,9 @@ def card(folder: Path) -> dict[str, Any]:
         found = said["format"]
         if missing := NEEDED - said.keys() if found == FORMAT else set():
             raise ValueError(f"has no {', '.join(sorted(missing))}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if found == FORMAT and not all(map(_size_and_digest, said["files"].values())):
+            raise ValueError("files: not each has a size and a SHA-256")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: is damaged ({error}); {_again(folder)}") from None
     if found != FORMAT:
         ours = stackgan_tf.__version__
@@ -157,6 +159,10 @@ def _checked(path: Path, values: Values, shapes: Mapping[str, Sequence[int]]) ->
                 f"{_told(here)} here; are the weights of another version of stackgan_tf?"
             )
     return values
+
+
+def _size_and_digest(said: Any) -> bool:
+    return isinstance(said, list) and list(map(type, said)) == [int, str]
 
 
 def _told(shape: Sequence[int] | None) -> str:

@@ -40,10 +40,14 @@ def main() -> int:
     folder = Path(FLAGS.out).expanduser() / FLAGS.name
     if folder.exists():
         raise UserError(f"--name={FLAGS.name}: {folder} exists; move it away, or name another")
+    try:
+        markdown = notes.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"--notes={notes}: is not text in UTF-8") from None
     program.load_tensorflow()
     from stackgan_tf.exporting import publication
 
-    told = publication.Told(FLAGS.name, FLAGS.data, FLAGS.licence, FLAGS.command, notes.read_text(encoding="utf-8"))
+    told = publication.Told(FLAGS.name, FLAGS.data, FLAGS.licence, FLAGS.command, markdown)
     card = publication.write(Path(FLAGS.run_dir).expanduser(), folder, told, FLAGS.discriminators)
     size = sum(size for size, _ in card["files"].values())
     sys.stdout.write(f"{folder}: {card['what']}; {size / 1e6:.1f} MB\n")

@@ -162,6 +162,7 @@ def _dry_run(config: Config, run_dir: Path) -> int:
     from stackgan_tf.data.prepare import builder_class
     from stackgan_tf.training import memory, precision
     from stackgan_tf.training.checks import check_shares
+    from stackgan_tf.training.start import check_start
     from stackgan_tf.training.state import TrainState
     from stackgan_tf.training.step import TrainStep
 
@@ -170,6 +171,8 @@ def _dry_run(config: Config, run_dir: Path) -> int:
     replicas = max(1, len(distribution.gpus()))
     distribution.check_divides(config.train.batch_size, replicas)
     check_shares(config, replicas)
+    if config.train.start_from:
+        check_start(config)
     sys.stdout.write(configs.dump(config))
     one = dataclasses.replace(config.train, batch_size=config.train.batch_size // replicas)
     share, strategy = dataclasses.replace(config, train=one), tf.distribute.get_strategy()

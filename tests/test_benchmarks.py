@@ -51,8 +51,8 @@ def test_growth(tmp_path):
     plot, file = tmp_path / "growth.png", tmp_path / "growth.json"
     sweeps = (
         "--batch=2",
-        "--width=",
-        "--branches=",
+        "--width=4",
+        "--branches=1",
         "--replicas=2",
         "--other_batch=2",
         "--other_width=4",
@@ -62,7 +62,7 @@ def test_growth(tmp_path):
     ended = subprocess.run([*command, f"--plot={plot}", f"--json={file}"], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     found = json.loads(file.read_text())["rounds"]
-    assert [one["sweep"] for one in found] == ["batch", "replicas"]
+    assert [one["sweep"] for one in found] == ["batch", "width", "branches", "replicas"]
     assert all(one["images_per_s"][0] > 0 and one["largest_bytes"] > 1e8 for one in found)
     assert plot.stat().st_size > 5000
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stackgan_tf.files import whole, write_whole
+from stackgan_tf.files import json_lines, whole, write_whole
 from tests.conftest import full_disk
 
 
@@ -23,3 +23,8 @@ def test_an_error_that_says_more_keeps_it(tmp_path):
     with pytest.raises(FileNotFoundError) as error, whole(tmp_path / "out"):
         (tmp_path / "in").open()
     assert error.value.filename == str(tmp_path / "in")
+
+
+def test_a_line_cut_short_is_passed_over(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2}\n{"st')
+    assert json_lines(tmp_path / "metrics.jsonl") == [{"step": 1}, {"step": 2}]

@@ -1,5 +1,6 @@
 """Pictures from sentences."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -47,13 +48,15 @@ def test_embeddings_do_as_well_as_sentences(artist):
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_draws_nearly_the_same(precision, tmp_path):
+    """In so many pictures that float16, nearly always on the same grey level, is off in some pixel of every scale."""
+    keras.utils.set_random_seed(0)
     save_run(tmp_path, tiny_config(model={"branches": 3}))
-    exact = load_generator(tmp_path)(SENTENCES, seed=1)
+    exact = load_generator(tmp_path)(8 * SENTENCES, seed=1)
     for batch_size in (2, 3):
-        near = load_generator(tmp_path, precision=precision)(SENTENCES, seed=1, batch_size=batch_size)
-        off = {side: np.abs(images.astype(int) - near[side]).max() for side, images in exact.items()}
-        assert max(off.values()) <= 4 < min(np.ptp(images) for images in exact.values())
-        assert any(off.values()), "it is float32"
+        near = load_generator(tmp_path, precision=precision)(8 * SENTENCES, seed=1, batch_size=batch_size)
+        for side, images in exact.items():
+            off = np.abs(images.astype(int) - near[side])
+            assert 0 < off.max() <= 4 < np.ptp(images)
 
 
 def test_an_older_checkpoint_draws(tmp_path):

@@ -154,6 +154,9 @@ def test_training_cannot_start_from_other_networks(model, tmp_path):
         check(tiny_config(train={"start_from": "nowhere"}), tmp_path / "new", "auto", 1)
 
 
+FILES_OF_NOTHING = '{"format": 1, "what": "", "step": 1, "images_seen": 1, "hours": 1, "files": {"a": 1}}'
+
+
 def unpacked(path):
     path.write_text("version https://git-lfs.github.com/spec/v1\n")
 
@@ -173,6 +176,7 @@ def flipped(path):
         ("config.yaml", flipped, "config.yaml: "),
         ("model.json", lambda path: path.write_text("{"), "model.json: is damaged"),
         ("model.json", lambda path: path.write_text('{"format": 1}'), "model.json: is damaged .has no files, hours"),
+        ("model.json", lambda path: path.write_text(FILES_OF_NOTHING), "files: not each has a size and a SHA-256"),
         ("model.json", lambda path: path.write_text('{"format": 2}'), "is of format 2, stackgan_tf .* reads 1"),
     ],
 )

@@ -305,6 +305,8 @@ def test_publish(folder):
     assert "--notes is missing: A file of Markdown" in refused(run("publish", *flags, cwd=folder))
     assert "--notes=none.md: no such file" in refused(run("publish", *flags, "--notes=none.md", cwd=folder))
     (folder / "notes.md").write_text("Small.")
+    (folder / "latin.md").write_bytes(b"Sch\xf6n.")
+    assert "--notes=latin.md: is not text in UTF-8" in refused(run("publish", *flags, "--notes=latin.md", cwd=folder))
     made = run("publish", *flags, "--notes=notes.md", cwd=folder)
     assert made.returncode == 0 and made.stdout.startswith("models/tiny: v2, "), made.stderr
     drawn = run("sample", "--run_dir=models/tiny", "--text=a box", "--out=tiny.png", cwd=folder)

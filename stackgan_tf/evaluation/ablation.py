@@ -1,6 +1,5 @@
 """Finished runs side by side: one table, one picture."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from stackgan_tf.data.embeddings import CAPTIONS
 from stackgan_tf.errors import UserError
-from stackgan_tf.files import whole, write_whole
+from stackgan_tf.files import json_lines, whole, write_whole
 from stackgan_tf.generation import load_generator
 from stackgan_tf.grids import comparison_grid
 
@@ -24,7 +23,7 @@ def compare(run_dirs: Mapping[str, Path], out: Path) -> str:
     """
     rows, pictures, captions = {}, {}, [""] * SENTENCES
     for name, run_dir in run_dirs.items():
-        lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+        lines = json_lines(run_dir / "metrics.jsonl")
         artist = load_generator(run_dir)
         rows[name] = {"G, parameters": sum(int(np.prod(v.shape)) for v in artist.generator.trainable_variables)}
         rows[name] |= _summary(lines)

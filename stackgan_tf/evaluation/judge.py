@@ -214,10 +214,11 @@ def table(figures: Sequence[Figure]) -> str:
     lines = [f"{'':<{width}}{'value':>12}{'+-':>10}{'real':>10}"]
     for figure in figures:
         numbers = (figure["value"], 12), (figure["error"], 10), (figure["real"], 10)
-        lines.append(f"{figure['name']:<{width}}" + "".join(f"{_short(number):>{w}}" for number, w in numbers))
+        lines.append(f"{figure['name']:<{width}}" + "".join(f"{short(number):>{w}}" for number, w in numbers))
     notes = dict.fromkeys(f"{f['name'].split('/')[0]}: {note}" for f in figures for note in f["notes"])
     return "\n".join([*lines, *notes]) + "\n"
 
 
-def _short(number: float | None) -> str:
+def short(number: float | None) -> str:
+    """A number of a figure to four digits; nothing where there is none."""
     return "" if number is None else f"{number:.4g}"

@@ -13,7 +13,7 @@ from stackgan_tf import checkpoint, networks, pretrained
 from stackgan_tf.config import Config
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation import judge
-from stackgan_tf.files import whole
+from stackgan_tf.files import json_lines, whole
 from stackgan_tf.generation import run_config
 from stackgan_tf.text import FOLDER as TEXT_ENCODER
 
@@ -34,7 +34,8 @@ def write(run_dir: Path, folder: Path, told: Told, with_discriminators: bool) ->
     """Writes the folder, all of it or nothing; returns its card.
 
     Raises:
-        UserError: no run, no checkpoint, or weights that float16 does not hold.
+        UserError: no run, no checkpoint, weights that float16 does not hold, or as `_seen`.
+        OSError: the run has no metrics or environment, or the folder cannot be written.
     """
     config = run_config(run_dir)
     with tf.Graph().as_default():  # names and shapes only: no weight is drawn
@@ -42,6 +43,8 @@ def write(run_dir: Path, folder: Path, told: Told, with_discriminators: bool) ->
     step, generator = checkpoint.saved_generator(run_dir, checkpoint.shapes_by_path(nets.generator))
     shapes = [checkpoint.shapes_by_path(d) for d in nets.discriminators]
     judges = checkpoint.saved_discriminators(run_dir, shapes) if with_discriminators else None
+    figures = judge.written(run_dir / judge.FOLDER / f"{step}.json")
+    card = _card(run_dir, config, step, told)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with whole(folder) as made:
         made.mkdir()
@@ -52,8 +55,7 @@ def write(run_dir: Path, folder: Path, told: Told, with_discriminators: bool) ->
         if judges:
             values = {f"{i}/{name}": value for i, one in enumerate(judges) for name, value in one.items()}
             pretrained.write(made / pretrained.DISCRIMINATORS, values)
-        card = _card(run_dir, config, step, told, _files(made))
-        figures = judge.written(run_dir / judge.FOLDER / f"{step}.json")
+        card["files"] = _files(made)
         if figures:  # not among the files that are checked: who evaluates the model adds to it
             (made / judge.FOLDER).mkdir()
             shutil.copy(run_dir / judge.FOLDER / f"{step}.json", made / judge.FOLDER)
@@ -95,14 +97,15 @@ def readme(card: Mapping[str, Any], figures: list[judge.Figure]) -> str:
         lines += ["", "## Figures", "", "By `stackgan_tf.evaluate`; real: the floor, of photographs in its place.", ""]
         lines += ["| protocol | value | error | real |", "| --- | --- | --- | --- |"]
         lines += [
-            f"| {f['name']} | {f['value']:.4g} | {_short(f['error'])} | {_short(f['real'])} |"
+            f"| {f['name']} | {judge.short(f['value'])} | {judge.short(f['error'])} | {judge.short(f['real'])} |"
             for f in figures
             if f["weights"] == "ema"
         ]
     return "\n".join(lines) + "\n"
 
 
-def _card(run_dir: Path, config: Config, step: int, told: Told, files: dict[str, Any]) -> dict[str, Any]:
+def _card(run_dir: Path, config: Config, step: int, told: Told) -> dict[str, Any]:
+    """All but the files."""
     images, hours = _seen(run_dir, config, step)
     scales = ", ".join(map(str, config.scales))
     branches = f", {config.model.branches} branches" if config.model.family == "v2" else ""
@@ -122,7 +125,6 @@ def _card(run_dir: Path, config: Config, step: int, told: Told, files: dict[str,
         "licence_of_the_weights": told.licence,
         "notes": told.notes,
         "made_with": {"stackgan_tf": stackgan_tf.__version__, "tensorflow": tf.__version__},
-        "files": files,
     }
 
 
@@ -150,11 +152,7 @@ def _seen(run_dir: Path, config: Config, step: int) -> tuple[int, float]:
 def _hours(metrics: Path, config: Config) -> float:
     """Of training, by the images per second that the run logged; what lay between its parts is not counted."""
     seconds, last = 0.0, 0
-    for line in metrics.read_text(encoding="utf-8").splitlines():
-        try:
-            logged = json.loads(line)
-        except ValueError:  # cut short by the end of a process
-            continue
+    for logged in json_lines(metrics):
         if "images_per_second" in logged:
             seconds += (logged["step"] - last) * config.train.batch_size / logged["images_per_second"]
             last = logged["step"]
@@ -173,7 +171,3 @@ def _files(folder: Path) -> dict[str, list[Any]]:
     """Size and SHA-256 of every file, by its path in the folder."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): [path.stat().st_size, pretrained.sha256(path)] for path in paths}
-
-
-def _short(number: float | None) -> str:
-    return "" if number is None else f"{number:.4g}"

@@ -1,6 +1,5 @@
 """How a run went: each loss term over the steps, one small plot each."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 
 from stackgan_tf.config import Config
 from stackgan_tf.errors import UserError
+from stackgan_tf.files import json_lines
 from stackgan_tf.generation import run_config
 from stackgan_tf.plots import Request
 
@@ -62,19 +62,12 @@ def _logged(file: Path, names: Mapping[str, str]) -> dict[str, tuple[np.ndarray,
     """Steps and values of each name that is in the file."""
     if not file.is_file():
         raise UserError(f"{file}: is not there; only a run that was trained has losses")
-    lines = list(filter(None, map(_read, file.read_text(encoding="utf-8").splitlines())))
+    lines = json_lines(file)
     rows = {name: [(line["step"], line[name]) for line in lines if name in line] for name in names}
     found = {name: tuple(np.array(row, np.float64).T) for name, row in rows.items() if row}
     if not found:
         raise UserError(f"{file}: no line of a training step is in it yet")
     return found
-
-
-def _read(line: str) -> dict | None:
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None  # cut short by a kill, or being written
 
 
 def _plot(axes: Axes, title: str, color: str, steps: Sequence[float], values: np.ndarray) -> None:

@@ -35,10 +35,11 @@ def check(config: Config, run_dir: Path, resume: str, replicas: int) -> None:
     """
     builder_class(config.data.dataset)
     check_shares(config, replicas)
-    going_on = check_run_dir(run_dir, config, resume)
-    if config.train.start_from and not going_on:
+    if check_run_dir(run_dir, config, resume):
+        return
+    if config.train.start_from:
         check_start(config)
-    elif config.model.family == "v1_stage2" and not going_on:
+    elif config.model.family == "v1_stage2":
         check_stage1(config)
 
 

@@ -31,7 +31,7 @@ def fastest() -> tuple[str, str]:
 
     bfloat16 on GPUs from compute capability 8.0 (Ampere) on, float16 on those of 7.x (Volta, Turing), else float32: on
     GPUs before these half precision is no faster. bfloat16 on processors with AMX; of those that have AVX512-BF16 only,
-    some multiply it at twice the rate of float32 and some at half, so a product is timed.
+    some multiply it at twice the rate of float32 and some at half, so a product is timed; not under TF_CONFIG.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
