@@ -72,6 +72,9 @@ def read_newest(run_dir: Path, read: Callable[[str], Read], step: int | None = N
         if damaged:
             logging.warning("damaged: %s; %s, the newest that is whole, is taken instead", ", ".join(damaged), path)
         return found
+    if step is not None:
+        others = ", ".join(str(other) for other in steps(run_dir) if other != step)
+        raise UserError(f"step {step}: no checkpoint is whole: {damaged[0]}; others are of step {others or '(none)'}")
     raise UserError(
         f"{run_dir / FOLDER}: no checkpoint is whole: {', '.join(damaged)}; put back a copy of one, "
         f"or start anew in another run directory"

@@ -5,7 +5,8 @@
 
 Protocols: is, fid (with _at64 all images are first made 64 x 64: IS* and FID* of the papers), kid, pr (precision and
 recall), swd (sliced Wasserstein), ms_ssim, r_precision, and attributes of shapes; or a whole name as in the table that
-it prints. The figures go to evaluation/<step>.json in the run directory too. Interrupted, the same command goes on.
+it prints. The figures go to evaluation/<step>.json in the run directory too, and to the README.md of a trained model.
+Interrupted, the same command goes on.
 """
 
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from absl import flags
 
-from stackgan_tf import interrupts, program, run_flags
+from stackgan_tf import interrupts, pretrained, program, run_flags
 from stackgan_tf.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -44,6 +45,7 @@ def main() -> int:
     from stackgan_tf.distribution import make_strategy
     from stackgan_tf.evaluation import extractors, judge, protocols
     from stackgan_tf.evaluation.extractors import joint
+    from stackgan_tf.exporting import publication
     from stackgan_tf.generation import load_generator
 
     needs, strategy = protocols.needs(FLAGS.protocol), make_strategy()
@@ -67,6 +69,8 @@ def main() -> int:
         sys.stderr.write(f"interrupted and saved; the same command goes on ({run_dir})\n")
         return interrupts.exit_code()
     path = judge.write(judged, figures)
+    if pretrained.is_pretrained(run_dir):
+        publication.write_readme(run_dir)
     sys.stdout.write(
         f"{judge.table(figures)}{path}: step {artist.step}, {'average' if FLAGS.ema else 'live'} weights\n"
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from absl import flags
 
-from stackgan_tf import program, run_flags
+from stackgan_tf import pretrained, program, run_flags
 from stackgan_tf.errors import UserError
 from stackgan_tf.exporting import FORMATS, QUANTIZED
 from stackgan_tf.pictures import read_embeddings
@@ -23,7 +23,7 @@ flags.DEFINE_list("format", ["saved_model"], f"What to make: {', '.join(FORMATS)
 flags.DEFINE_string("out", None, "A folder for models; the run's goes to <out>/<name of the run>/<next version>/.")
 flags.DEFINE_list("quantize", ["none"], f"Of tflite, a file for each: {', '.join(QUANTIZED)}.")
 flags.DEFINE_bool("verify", False, "Compare what was made with the run, and time it.")
-flags.DEFINE_string("licence", "", "Of the weights: goes into the card.")
+flags.DEFINE_string("licence", "", "Of the weights, for the card; by default what a trained model's says.")
 flags.DEFINE_string(
     "embeddings", None, "What int8 and --verify take in place of captions: a .npy file of [N, T] float32."
 )
@@ -63,7 +63,7 @@ def main() -> int:
         model=model,
         builder=lambda: prepare(artist.config.data.dataset, Path(FLAGS.data_dir), source_dir),
         quantize=tuple(dict.fromkeys(FLAGS.quantize)),
-        licence=FLAGS.licence,
+        licence=FLAGS.licence or pretrained.licence(run_dir),
         embeddings=embeddings,
     )
     with model_folder.new_version(out / model, FLAGS.format) as made:

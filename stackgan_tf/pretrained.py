@@ -24,7 +24,10 @@ from stackgan_tf.errors import UserError
 FOLDER = Path(__file__).parent.parent / "pretrained"  # of a clone; not in the wheel
 CARD, GENERATOR, DISCRIMINATORS = "model.json", "generator.npz", "discriminators.npz"
 FORMAT = 1
-NEEDED = {"what", "step", "images_seen", "hours", "files"}  # of a card, for what reads it
+NEEDED = frozenset(  # of a card
+    "name what data step batch_size images_seen hours machine precision text_encoder command licence_of_the_weights "
+    "notes made_with files".split()
+)
 
 Values = dict[str, np.ndarray]
 
@@ -87,6 +90,11 @@ def card(folder: Path) -> dict[str, Any]:
         ours = stackgan_tf.__version__
         raise UserError(f"{path}: is of format {found}, stackgan_tf {ours} reads {FORMAT}; take both from one commit")
     return said
+
+
+def licence(run_dir: Path) -> str:
+    """Of the weights, as a model's card says it; "" of a run."""
+    return card(run_dir)["licence_of_the_weights"] if is_pretrained(run_dir) else ""
 
 
 def check(folder: Path) -> dict[str, Any]:

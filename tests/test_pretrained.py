@@ -13,9 +13,10 @@ from stackgan_tf.evaluation import judge
 from stackgan_tf.exporting import publication
 from stackgan_tf.generation import load_generator
 from stackgan_tf.training import start
-from stackgan_tf.training.checks import check
+from stackgan_tf.training.checks import check, stage1_generator
 from stackgan_tf.training.state import TrainState
 from tests.conftest import tiny_config
+from tests.text.test_char_cnn_rnn import save_encoder
 
 NAME = "tiny_v2"
 TOLD = publication.Told(NAME, "a few images", "none", "python -m stackgan_tf.train ...", "It draws grey.")
@@ -154,7 +155,7 @@ def test_training_cannot_start_from_other_networks(model, tmp_path):
         check(tiny_config(train={"start_from": "nowhere"}), tmp_path / "new", "auto", 1)
 
 
-FILES_OF_NOTHING = '{"format": 1, "what": "", "step": 1, "images_seen": 1, "hours": 1, "files": {"a": 1}}'
+FILES_OF_NOTHING = json.dumps({"format": 1} | dict.fromkeys(pretrained.NEEDED, "") | {"files": {"a": 1}})
 
 
 def unpacked(path):
@@ -175,7 +176,7 @@ def flipped(path):
         ("generator.npz", flipped, "generator.npz: is not the file that model.json tells of"),
         ("config.yaml", flipped, "config.yaml: "),
         ("model.json", lambda path: path.write_text("{"), "model.json: is damaged"),
-        ("model.json", lambda path: path.write_text('{"format": 1}'), "model.json: is damaged .has no files, hours"),
+        ("model.json", lambda path: path.write_text('{"format": 1}'), "model.json: is damaged .has no batch_size"),
         ("model.json", lambda path: path.write_text(FILES_OF_NOTHING), "files: not each has a size and a SHA-256"),
         ("model.json", lambda path: path.write_text('{"format": 2}'), "is of format 2, stackgan_tf .* reads 1"),
     ],
@@ -201,6 +202,48 @@ def test_weights_too_large_for_float16_are_told(tmp_path):
     assert pretrained.read(tmp_path / "good.npz")["b"][0] == 1e6
     with pytest.raises(UserError, match=r"a: has weights that float16 does not hold, up to 7e\+04"):
         pretrained.write(tmp_path / "bad.npz", {"a": np.full((2, 2), 7e4, np.float32)})
+
+
+def test_figures_that_are_added_are_in_its_readme(model):
+    figure = {"name": "kid2k", "value": 0.25, "error": 0.5, "real": None, "weights": "ema"}
+    (model / judge.FOLDER).mkdir()
+    (model / judge.FOLDER / "3.json").write_text(json.dumps({"figures": [figure]}))
+    before = (model / "README.md").read_text()
+    publication.write_readme(model)
+    assert (model / "README.md").read_text().startswith(before.rstrip())
+    assert "| kid2k | 0.25 | 0.5 |  |" in (model / "README.md").read_text()
+
+
+def test_its_licence_is_told(run, model):
+    assert (pretrained.licence(model), pretrained.licence(run[0])) == ("none", "")
+
+
+def test_stage2_starts_from_a_published_stage1(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    (tmp_path / "run").mkdir()
+    save_whole_run(tmp_path / "run", tiny_config("v1_stage1"))  # 3 steps of more: a run of its own would be refused
+    publication.write(tmp_path / "run", tmp_path / NAME, TOLD, with_discriminators=False)
+    config = tiny_config("v1_stage2", train={"stage1_run_dir": NAME})
+    check(config, tmp_path / "new", "auto", 1)
+    given, taken = load_generator(NAME).generator, stage1_generator(config)
+    for a, b in zip(given.variables, taken.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    config = tiny_config("v1_stage2", train={"stage1_run_dir": str(tmp_path / "run")})
+    with pytest.raises(UserError, match="is at step 3 of"):
+        check(config, tmp_path / "new", "auto", 1)
+
+
+def test_a_text_encoder_of_its_own_must_be_named(run, model, tmp_path):
+    for folder, seed in (model / "text_encoder", 0), (tmp_path / "other", 1):
+        folder.mkdir()
+        save_encoder(folder, seed)
+    for path in "", str(tmp_path / "other"):
+        data = {"text_encoder": "char_cnn_rnn", "text_path": path, "text_size": 12}
+        (model / "config.yaml").write_text(configs.dump(tiny_config(data=data)))
+        with pytest.raises(UserError, match=f"{NAME}: has a char_cnn_rnn of its own; add .*text_path=.*{NAME}"):
+            start.check_start(tiny_config(data=data, train={"start_from": NAME}))
+    data["text_path"] = str(model / "text_encoder")
+    start.check_start(tiny_config(data=data, train={"start_from": NAME}))
 
 
 def test_an_unknown_name_shows_the_list(model):

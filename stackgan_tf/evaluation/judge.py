@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from stackgan_tf import pretrained
 from stackgan_tf.data.embeddings import Embeddings
 from stackgan_tf.data.records import Records
 from stackgan_tf.errors import UserError
@@ -173,9 +174,10 @@ def write(judged: Judged, figures: Sequence[Figure]) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps({"step": step, "figures": kept + list(figures)}, indent=1) + "\n")
-        with tf.summary.create_file_writer(str(judged.run_dir / "tensorboard")).as_default(step):
-            for figure in figures:
-                tf.summary.scalar(f"evaluation/{figure['name']}/{judged.weights}", figure["value"])
+        if not pretrained.is_pretrained(judged.run_dir):  # its README.md has them
+            with tf.summary.create_file_writer(str(judged.run_dir / "tensorboard")).as_default(step):
+                for figure in figures:
+                    tf.summary.scalar(f"evaluation/{figure['name']}/{judged.weights}", figure["value"])
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
     own = _partial(judged, fresh)

@@ -13,7 +13,7 @@ from stackgan_tf import checkpoint, networks, pretrained
 from stackgan_tf.config import Config
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation import judge
-from stackgan_tf.files import json_lines, whole
+from stackgan_tf.files import json_lines, whole, write_whole
 from stackgan_tf.generation import run_config
 from stackgan_tf.text import FOLDER as TEXT_ENCODER
 
@@ -60,8 +60,15 @@ def write(run_dir: Path, folder: Path, told: Told, with_discriminators: bool) ->
             (made / judge.FOLDER).mkdir()
             shutil.copy(run_dir / judge.FOLDER / f"{step}.json", made / judge.FOLDER)
         (made / pretrained.CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        (made / "README.md").write_text(readme(card, figures), encoding="utf-8")
+        write_readme(made)
     return card
+
+
+def write_readme(folder: Path) -> None:
+    """A model's README.md, from its card and its figures."""
+    card = pretrained.card(folder)
+    figures = judge.written(folder / judge.FOLDER / f"{card['step']}.json")
+    write_whole(folder / "README.md", readme(card, figures))
 
 
 def readme(card: Mapping[str, Any], figures: list[judge.Figure]) -> str:

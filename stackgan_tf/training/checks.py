@@ -123,7 +123,7 @@ def check_out(out: Path, file: str, said: str) -> None:
 
 
 def check_stage1(config: Config) -> Path:
-    """The run directory of the Stage-I that Stage-II starts from.
+    """The run directory of the Stage-I that Stage-II starts from, or the folder of a model of the repository.
 
     Raises:
         UserError: none is named, it is no Stage-I run, it did not end, or its sizes or texts are others.
@@ -132,7 +132,7 @@ def check_stage1(config: Config) -> Path:
         raise UserError(
             "train.stage1_run_dir='': Stage-II starts from a Stage-I run; name it with --stage1_run_dir=DIR"
         )
-    run_dir = Path(config.train.stage1_run_dir).expanduser()
+    run_dir = pretrained.folder_of(config.train.stage1_run_dir)
     stage1 = run_config(run_dir)
     if stage1.model.family != "v1_stage1":
         raise UserError(f"--stage1_run_dir={run_dir}: is a run of {stage1.model.family}, not of v1_stage1")
@@ -140,6 +140,8 @@ def check_stage1(config: Config) -> Path:
         configs.check_stages(stage1, config)
     except UserError as error:
         raise UserError(f"--stage1_run_dir={run_dir}: {error}") from None
+    if pretrained.is_pretrained(run_dir):  # whoever published it said that it is finished
+        return run_dir
     path = checkpoint.latest(run_dir)
     if path is None:
         raise UserError(f"--stage1_run_dir={run_dir}: has no checkpoint yet; train it first")
@@ -153,8 +155,10 @@ def stage1_generator(config: Config) -> keras.Model:
     Raises:
         UserError: as `check_stage1`; or the checkpoint of its end is damaged.
     """
-    artist = load_generator(check_stage1(config))
-    _check_finished(Path(config.train.stage1_run_dir).expanduser(), artist.config, artist.step)
+    run_dir = check_stage1(config)
+    artist = load_generator(run_dir)
+    if not pretrained.is_pretrained(run_dir):
+        _check_finished(run_dir, artist.config, artist.step)
     return artist.generator
 
 

@@ -32,7 +32,7 @@ from stackgan_tf.training.divergence import Diverged, Guard
 from stackgan_tf.training.ema import copy_weights
 from stackgan_tf.training.loop import run_loop
 from stackgan_tf.training.memory import Tell
-from stackgan_tf.training.start import start
+from stackgan_tf.training.start import start, started_at
 from stackgan_tf.training.state import TrainState
 from stackgan_tf.training.step import TrainStep
 
@@ -91,12 +91,9 @@ def train(
 
     if going_on:
         restore()
-    elif config.train.start_from:
-        start(state, config)
-    elif config.model.family == "v1_stage2":
-        stage1 = stage1_generator(config)
-        copy_weights(state.generator.stage1, stage1)
-        copy_weights(state.average.stage1, stage1)
+    else:
+        with workers.together(strategy):
+            _begin(state, config)
 
     if chief:
         _describe(run_dir, config, encoder, strategy)
@@ -141,7 +138,18 @@ def _inputs(config: Config, records: Records, embeddings: Embeddings | None, res
         "the training split": f"{len(records)} images, {records.index.digest[:16]}",
         "the embeddings": embeddings.file.parent.name if embeddings else "none",
         "the newest checkpoint": str(resumed and checkpoint_step(latest(resumed))),
+        "train.start_from": started_at(config),
     }
+
+
+def _begin(state: TrainState, config: Config) -> None:
+    """Gives a new run the weights of what it starts from, where it starts from something."""
+    if config.train.start_from:
+        start(state, config)
+    elif config.model.family == "v1_stage2":
+        stage1 = stage1_generator(config)
+        copy_weights(state.generator.stage1, stage1)
+        copy_weights(state.average.stage1, stage1)
 
 
 def _describe(
