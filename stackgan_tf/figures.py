@@ -19,7 +19,8 @@ flags.DEFINE_string("kind", None, f"What to show: {', '.join(plots.names())}.")
 flags.DEFINE_multi_string(
     "text", [], "A sentence to draw; by default captions of the test split. May be repeated; interpolation takes pairs."
 )
-flags.DEFINE_integer("seed", 0, "Of the noise: the same seed, the same pictures.")
+flags.DEFINE_integer("captions", None, "In place of --text: so many captions of the test split, drawn by --seed.")
+flags.DEFINE_integer("seed", 0, "Of noise and --captions: the same seed, the same pictures.")
 flags.DEFINE_integer(
     "num", None, "Of grid and interpolation, pictures a row; of scales, stages, nearest and tsne, samples in all."
 )
@@ -35,7 +36,9 @@ flags.DEFINE_string("weights", "", "A file of the extractor's weights, where it 
 def main() -> int:
     """Flags in, one file out; the exit code."""
     run_dir = run_flags.chosen()
-    program.check_at_least(num=1, seed=0)
+    program.check_at_least(num=1, captions=1, seed=0)
+    if FLAGS.text and FLAGS.captions:
+        raise UserError(f"--captions={FLAGS.captions}: stands in place of --text; give one of the two")
     if not FLAGS.kind:
         raise UserError(f"--kind is missing: what shall be shown? Choose from {', '.join(plots.names())}")
     out = Path(FLAGS.out).expanduser() if FLAGS.out else run_dir / "figures" / f"{FLAGS.kind}.png"
@@ -47,6 +50,7 @@ def main() -> int:
         data_dir=Path(FLAGS.data_dir).expanduser(),
         source_dir=Path(FLAGS.source_dir).expanduser() if FLAGS.source_dir else None,
         texts=tuple(FLAGS.text),
+        captions=FLAGS.captions,
         seed=FLAGS.seed,
         num=FLAGS.num,
         extractor_name=FLAGS.extractor,

@@ -92,6 +92,24 @@ def test_without_texts_the_run_has_captions_and_then_the_data(artist, asked):
     assert texts.rows(4) == 2 and asked(artist, texts=(RED, BLUE), num=5).rows(4) == 5 and request.rows(4) == 4
 
 
+def test_captions_of_the_test_split_are_drawn_by_the_seed(artist, asked, without_text):
+    request = asked(artist, captions=6, seed=3)
+    records = Records(request.builder, "test")
+    of_test = {caption for record in records.fetch(range(len(records))) for caption in record.captions}
+    captions = request.told(2).captions
+    assert len(captions) == request.rows(4) == 6 and set(captions) <= of_test
+    assert asked(artist, captions=6, seed=3).told(2).captions == captions
+    assert asked(artist, captions=6, seed=4).told(2).captions != captions
+    assert asked(artist, captions=4, seed=3).told(2).captions == captions[:4], "more of them begin with the same"
+    assert written(grid.draw(asked(artist, captions=2, seed=3, num=1)))[0].startswith(captions[0][:10])
+    with pytest.raises(UserError, match=f"--captions={len(records) + 1}: the test split has {len(records)} images"):
+        asked(artist, captions=len(records) + 1).told(2)
+    with pytest.raises(UserError, match="--captions: this run was trained without text"):
+        asked(without_text, captions=2).told(2)
+    with pytest.raises(UserError, match="--captions: 3 of them; give two"):
+        interpolation.draw(asked(artist, captions=3))
+
+
 def test_a_run_that_knows_the_captions_of_images_only(artist, asked, monkeypatch):
     """As with the published tables: the pictures are drawn for the embeddings of test images' captions."""
     rows = np.random.default_rng(0).standard_normal((5, 16)).astype(np.float32)
@@ -385,6 +403,8 @@ def test_the_program(tmp_path):
         (["--run_dir=r", "--kind=grids"], "--kind=grids: unknown; choose from grid, interpolation, losses, nearest"),
         (["--run_dir=r", "--kind=grid", "--out=a.svg"], "--out=a.svg: must end in .png or .pdf"),
         (["--run_dir=r", "--kind=grid", "--num=0"], "--num=0: must be at least 1"),
+        (["--run_dir=r", "--kind=grid", "--captions=0"], "--captions=0: must be at least 1"),
+        (["--run_dir=r", "--kind=grid", "--captions=2", "--text=a"], "--captions=2: stands in place of --text"),
         (["--run_dir=r", "--kind=grid", "--seed=-1"], "--seed=-1: must be at least 0"),
     ],
 )

@@ -122,9 +122,14 @@ class Records:
         """These numbers, but that of its stand-in for each that was left out."""
         return np.array([self.stand_ins.get(number, number) for number in numbers.tolist()])
 
-    def told(self, count: int) -> tuple[list[Record], list[str]]:
-        """`count` records spread evenly over the split, and one caption of each: what pictures are drawn for."""
-        chosen = self.fetch(np.linspace(0, len(self) - 1, count).astype(int))
+    def told(self, count: int, seed: int | None = None) -> tuple[list[Record], list[str]]:
+        """`count` records spread evenly over the split, and one caption of each: what pictures are drawn for.
+
+        Args:
+            seed: draws them at random instead, no record twice and no more than there are.
+        """
+        evenly = np.linspace(0, len(self) - 1, count).astype(int)
+        chosen = self.fetch(evenly if seed is None else np.random.default_rng(seed).permutation(len(self))[:count])
         return chosen, [record.captions[i % len(record.captions)] for i, record in enumerate(chosen)]
 
     @property

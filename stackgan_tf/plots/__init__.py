@@ -39,6 +39,7 @@ class Request:
     data_dir: Path
     source_dir: Path | None = None
     texts: tuple[str, ...] = ()
+    captions: int | None = None  # in place of texts: so many of the test split, drawn by the seed
     seed: int = 0
     num: int | None = None  # None: as many as the kind shows by itself
     extractor_name: str = ""
@@ -54,8 +55,9 @@ class Request:
         from stackgan_tf.generation import load_generator
 
         artist = load_generator(self.run_dir)
-        if artist.encoder is None and self.texts:
-            raise UserError("--text: this run was trained without text; leave it out")
+        if artist.encoder is None and (self.texts or self.captions):
+            flag = "--text" if self.texts else "--captions"
+            raise UserError(f"{flag}: this run was trained without text; leave it out")
         return artist
 
     @cached_property
@@ -78,7 +80,8 @@ class Request:
         Captions without a word are passed over.
 
         Raises:
-            UserError: a text has no word, or the run has too few captions of its own, and there are no data.
+            UserError: a text has no word, or the run has too few captions of its own, and there are no data; or the
+                test split has fewer images than captions are asked for.
         """
         encoder = self.artist.encoder
         if encoder is None:
@@ -89,16 +92,24 @@ class Request:
                 if not embedding.any():
                     raise UserError(f"--text={text!r}: has no word")
             return told
-        from stackgan_tf.data.embeddings import held_out
+        from stackgan_tf.data.embeddings import held_out, told_embeddings
+        from stackgan_tf.data.records import Records
 
-        captions, embeddings = held_out(self.run_dir, encoder, lambda: self.builder, count)
-        worded = np.flatnonzero(embeddings.any(axis=1))
-        chosen = worded[np.linspace(0, len(worded) - 1, count).astype(int)]
+        if self.captions:
+            records, captions = Records(self.builder, "test").told(2 * self.captions, self.seed)
+            embeddings = told_embeddings(encoder, records, captions)
+            chosen = np.flatnonzero(embeddings.any(axis=1))[: self.captions]
+            if len(chosen) < self.captions:
+                raise UserError(f"--captions={self.captions}: the test split has {len(chosen)} images with captions")
+        else:
+            captions, embeddings = held_out(self.run_dir, encoder, lambda: self.builder, count)
+            worded = np.flatnonzero(embeddings.any(axis=1))
+            chosen = worded[np.linspace(0, len(worded) - 1, count).astype(int)]
         return Told([captions[i] for i in chosen], embeddings[chosen])
 
     def rows(self, count: int) -> int:
-        """How many samples a figure shows: `num`, else one for each text, else `count`."""
-        return self.num or len(self.texts) or count
+        """How many samples a figure shows: `num`, else one for each text or caption, else `count`."""
+        return self.num or len(self.texts) or self.captions or count
 
     def samples(self, count: int) -> tuple[list[str], dict[int, np.ndarray]]:
         """So many pictures, the captions again and again: these, "" without text, and `{side: [N, side, side, 3]}`."""

@@ -26,7 +26,8 @@ def draw(request: Request) -> Figure:
     if frames < 2:
         raise UserError(f"--num={frames}: an interpolation has at least 2 pictures")
     if len(texts) % 2:
-        raise UserError(f"--text: {len(texts)} of them; give two, or more pairs, each from one to the other")
+        flag = "--captions" if request.captions else "--text"
+        raise UserError(f"{flag}: {len(texts)} of them; give two, or more pairs, each from one to the other")
     if not texts:
         ways = [_ends(artist, request.seed, pair) for pair in range(PAIRS)]
         return page([Row(drawn(artist, between_noises(*ends, frames)), "From one noise to another") for ends in ways])
