@@ -3,8 +3,26 @@
 import keras
 import tensorflow as tf
 
+from stackgan_tf.config import TrainConfig
 
-def update_average(strategy: tf.distribute.Strategy, average: keras.Model, live: keras.Model, decay: float) -> None:
+
+def decay_at(train: TrainConfig, step: tf.Tensor) -> float | tf.Tensor:
+    """The decay of a step's update of the average.
+
+    Of a run that starts from other networks (`train.start_from`), min(decay, (1 + step) / (10 + step)): branches that
+    are new there, or a few images of one's own, would else hardly show in the average for a thousand steps.
+
+    Source: tf.train.ExponentialMovingAverage, `num_updates`.
+    """
+    if not train.start_from:
+        return train.ema_decay
+    done = tf.cast(step, tf.float32)
+    return tf.minimum(train.ema_decay, (1.0 + done) / (10.0 + done))
+
+
+def update_average(
+    strategy: tf.distribute.Strategy, average: keras.Model, live: keras.Model, decay: float | tf.Tensor
+) -> None:
     """average <- decay * average + (1 - decay) * live, on every replica. Outside `strategy.run`, under its scope.
 
     Source: StackGAN-v2 released code, `avg_param_G`, decay 0.999.

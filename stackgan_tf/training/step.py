@@ -14,7 +14,7 @@ from stackgan_tf.quick.batch_norm import batches_apart
 from stackgan_tf.structs import Batch, GeneratorOutputs, Logits
 from stackgan_tf.training import collapse
 from stackgan_tf.training.accumulate import of_this_replica, sum_of_parts
-from stackgan_tf.training.ema import update_average
+from stackgan_tf.training.ema import decay_at, update_average
 from stackgan_tf.training.optimizer import finite_statistics
 from stackgan_tf.training.state import TrainState
 
@@ -104,7 +104,8 @@ class TrainStep:
         return tf.cond(self.state.step % loss.r1_every_steps == 0, lambda: run(True), lambda: run(False))
 
     def _count(self) -> None:
-        update_average(self.strategy, self.state.average, self.state.generator, self.config.train.ema_decay)
+        decay = decay_at(self.config.train, self.state.step)
+        update_average(self.strategy, self.state.average, self.state.generator, decay)
         self.state.step.assign_add(1)
         self.state.position.assign_add(1)
 

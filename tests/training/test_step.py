@@ -11,6 +11,7 @@ from stackgan_tf.distribution import replica_rows
 from stackgan_tf.structs import Logits
 from stackgan_tf.training import collapse
 from stackgan_tf.training import step as step_module
+from stackgan_tf.training.ema import decay_at
 from stackgan_tf.training.state import TrainState
 from stackgan_tf.training.step import TrainStep, draw_noise
 from tests.conftest import random_batch, tiny_config
@@ -157,18 +158,36 @@ def test_g_is_taught_by_the_updated_d(one_replica):
     assert abs(old["g/conditional/0"] - new["g/conditional/0"]) > 1e-5
 
 
-def test_the_average_follows_weights_and_statistics(one_replica):
-    config = tiny_config(model=ONE_BRANCH)
-    start = TrainState(config, one_replica, steps_per_epoch=10)
+@pytest.mark.parametrize("start_from, decay", [("", 0.9), ("a run", 0.1)])
+def test_the_average_follows_weights_and_statistics(two_replicas, start_from, decay):
+    config = tiny_config(model=ONE_BRANCH, train={"start_from": start_from})
+    start = TrainState(config, two_replicas, steps_per_epoch=10)
     assert distance(start.generator, start.average) == 0
-    end, _ = train(config, one_replica, 1)
+    end, _ = train(config, two_replicas, 1)
     moved = 0
     for first, live, average in zip(
         weights(start.generator), weights(end.generator), weights(end.average), strict=True
     ):
-        np.testing.assert_allclose(average, 0.9 * first + 0.1 * live, atol=1e-6)
+        np.testing.assert_allclose(average, decay * first + (1 - decay) * live, atol=1e-6)
         moved += np.any(first != live)
     assert moved == len(start.generator.variables), "batch norm's statistics move as well"
+
+
+def test_of_a_run_that_starts_from_another_the_average_is_short_at_first():
+    """TensorFlow's own average with `num_updates` is the oracle."""
+    train = tiny_config(train={"start_from": "a run", "ema_decay": 0.95}).train
+    values = np.random.default_rng(0).normal(size=400).astype(np.float32)
+    live, updates, ours = tf.Variable(0.0), tf.Variable(0), 0.0
+    theirs = tf.train.ExponentialMovingAverage(0.95, num_updates=updates)
+    theirs.apply([live])
+    for step, value in enumerate(values):
+        live.assign(value)
+        updates.assign(step)
+        theirs.apply([live])
+        decay = decay_at(train, tf.constant(step, tf.int64))
+        ours = decay * ours + (1 - decay) * value
+        assert float(ours) == pytest.approx(float(theirs.average(live)), rel=1e-4, abs=1e-6)
+    assert float(decay) == pytest.approx(0.95), "in the end it is the usual one"
 
 
 def test_stage2_leaves_stage1_alone(one_replica):
