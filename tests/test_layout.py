@@ -51,6 +51,7 @@ ALLOWED = {
         "grids",
         "interrupts",
         "models",
+        "pretrained",
         "text",
     },
     "plots": {"config", "data", "errors", "evaluation", "files", "generation"},
