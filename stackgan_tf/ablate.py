@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from absl import flags
 
-from stackgan_tf import cards, interrupts, program
+from stackgan_tf import cards, interrupts, pretrained, program
 from stackgan_tf import config as configs
 from stackgan_tf.cards import Card
 from stackgan_tf.config import Config
@@ -91,7 +91,7 @@ def _check(trials: Mapping[str, Trial]) -> None:
             except UserError as error:
                 raise UserError(f"{said}: {model} cannot start from {stage1}: {error}") from None
         elif config.model.family == "v1_stage2":
-            run_dir = Path(config.train.stage1_run_dir).expanduser()
+            run_dir = pretrained.folder_of(config.train.stage1_run_dir)
             if not (run_dir / "config.yaml").is_file():
                 raise UserError(
                     f"{said}: {model} starts from a Stage-I, and {run_dir} is none; put v1_stage1 among them"
