@@ -19,7 +19,7 @@ plots = pytest.importorskip("stackgan_tf.plots", reason='needs pip install "stac
 pytest.importorskip("matplotlib", reason='needs pip install "stackgan_tf[figures]"')
 pytest.importorskip("sklearn", reason='needs pip install "stackgan_tf[figures]"')
 
-from stackgan_tf.plots import _page, grid, interpolation, losses, nearest, scales, stages, tsne  # noqa: E402
+from stackgan_tf.plots import _page, evaluation, grid, interpolation, losses, nearest, scales, stages, tsne  # noqa: E402
 from stackgan_tf.plots._features import Pixels  # noqa: E402
 
 OWN = ["a red circle", "a blue box", "a green triangle", "a white cross"]
@@ -312,6 +312,41 @@ def test_smoothing_keeps_constants_and_lessens_noise():
     np.testing.assert_allclose(losses.smoothed(np.full(5, 3.0)), 3.0)
 
 
+def measure(run_dir, step, *figures):
+    (run_dir / "config.yaml").write_text(configs.dump(tiny_config(train={"batch_size": 4})))
+    (run_dir / "evaluation").mkdir(exist_ok=True)
+    text = json.dumps({"step": step, "figures": figures})
+    (run_dir / f"evaluation/{step}.json").write_text(text)
+
+
+def fid(value, **choices):
+    return {"name": "fid2k_small_bicubic_test", "value": value, "error": None, "real": 2.0, "weights": "ema"} | choices
+
+
+def test_figures_of_a_run_are_a_line_over_its_images_and_other_choices_are_another(tmp_path):
+    swd = {"name": "swd500_test/16", "value": 7.0, "error": 0.5, "real": None, "weights": "ema"}
+    measure(tmp_path, 2000, fid(20.0), fid(25.0, weights="live"))
+    measure(tmp_path, 10_000, fid(10.0), swd)
+    measure(tmp_path, 500, fid(40.0))
+    figure = evaluation.draw(plots.Request(tmp_path, tmp_path))
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["fid2k\nsmall_bicubic_test"] * 2 + [
+        "swd500\ntest/16"
+    ]
+    line, floor = figure.axes[0].lines
+    np.testing.assert_array_equal(line.get_xydata(), [[2, 40], [8, 20], [40, 10]])
+    assert set(floor.get_ydata()) == {2.0}
+    np.testing.assert_array_equal(figure.axes[1].lines[0].get_xydata(), [[8, 25]])
+    (bar,) = figure.axes[2].collections[0].get_segments()
+    np.testing.assert_allclose(bar[:, 1], [6.5, 7.5])
+    assert len(figure.axes[2].lines) == 1  # no floor
+
+
+def test_no_figures_were_measured(tmp_path):
+    (tmp_path / "config.yaml").write_text(configs.dump(tiny_config()))
+    with pytest.raises(UserError, match="evaluation: has no figures; stackgan_tf.evaluate measures a run"):
+        evaluation.draw(plots.Request(tmp_path, tmp_path))
+
+
 @pytest.mark.parametrize("present, message", [(False, "config.yaml"), (True, "is not there; only a run that")])
 def test_no_losses(tmp_path, present, message):
     if present:
@@ -399,8 +434,8 @@ def test_the_program(tmp_path):
     "flags, message",
     [
         ([], "--run_dir is missing"),
-        (["--run_dir=r"], "--kind is missing: what shall be shown? Choose from grid, interpolation"),
-        (["--run_dir=r", "--kind=grids"], "--kind=grids: unknown; choose from grid, interpolation, losses, nearest"),
+        (["--run_dir=r"], "--kind is missing: what shall be shown? Choose from evaluation, grid"),
+        (["--run_dir=r", "--kind=grids"], "--kind=grids: unknown; choose from evaluation, grid, interpolation, losses"),
         (["--run_dir=r", "--kind=grid", "--out=a.svg"], "--out=a.svg: must end in .png or .pdf"),
         (["--run_dir=r", "--kind=grid", "--num=0"], "--num=0: must be at least 1"),
         (["--run_dir=r", "--kind=grid", "--captions=0"], "--captions=0: must be at least 1"),

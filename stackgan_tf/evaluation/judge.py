@@ -169,8 +169,8 @@ def write(judged: Judged, figures: Sequence[Figure]) -> Path:
         UserError: the file cannot be written, or holds something else.
     """
     path, step = _file(judged), judged.artist.step
-    fresh = [_chosen(figure) for figure in figures]
-    kept = [figure for figure in written(path) if _chosen(figure) not in fresh]
+    fresh = [choices_of(figure) for figure in figures]
+    kept = [figure for figure in written(path) if choices_of(figure) not in fresh]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps({"step": step, "figures": kept + list(figures)}, indent=1) + "\n")
@@ -206,7 +206,8 @@ def written(path: Path) -> list[Figure]:
     raise UserError(f"{path}: holds something else than figures; move it away")
 
 
-def _chosen(figure: Figure) -> Choices:
+def choices_of(figure: Figure) -> Choices:
+    """All that a figure depends on."""
     return {name: value for name, value in figure.items() if name not in FOUND}
 
 

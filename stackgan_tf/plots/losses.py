@@ -1,11 +1,9 @@
 """How a run went: each loss term over the steps, one small plot each."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stackgan_tf.config import Config
@@ -13,9 +11,8 @@ from stackgan_tf.errors import UserError
 from stackgan_tf.files import json_lines
 from stackgan_tf.generation import run_config
 from stackgan_tf.plots import Request
+from stackgan_tf.plots._panels import panels
 
-COLUMNS = 3
-SIZE = (2.33, 1.45)  # inches of one plot
 SMOOTH = 1 / 15  # of the run: how much of it a point of the smoothed line is the mean of
 COLORS = {"d": "#0072B2", "g": "#D55E00", "i": "#009E73"}  # by the first letter; told apart by the colour-blind
 
@@ -28,15 +25,10 @@ def draw(request: Request) -> Figure:
     """
     names = _names(run_config(request.run_dir))
     logged = _logged(request.run_dir / "metrics.jsonl", names)
-    rows = math.ceil(len(logged) / COLUMNS)
-    figure = Figure((COLUMNS * SIZE[0], rows * SIZE[1]), layout="constrained")
-    panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
-    for axes, (name, (steps, values)) in zip(panels, logged.items(), strict=False):
-        _plot(axes, names[name], COLORS[name[0]], steps, values)
-    for axes in panels[len(logged) :]:
-        axes.remove()
-    for axes in panels[: len(logged)][-COLUMNS:]:
-        axes.set_xlabel("step")
+    figure, plots = panels([names[name] for name in logged], "step")
+    for axes, (name, (steps, values)) in zip(plots, logged.items(), strict=True):
+        axes.plot(steps, values, color=COLORS[name[0]], alpha=0.3, linewidth=0.5)
+        axes.plot(steps, smoothed(values), color=COLORS[name[0]], linewidth=1.2)
     return figure
 
 
@@ -68,11 +60,3 @@ def _logged(file: Path, names: Mapping[str, str]) -> dict[str, tuple[np.ndarray,
     if not found:
         raise UserError(f"{file}: no line of a training step is in it yet")
     return found
-
-
-def _plot(axes: Axes, title: str, color: str, steps: Sequence[float], values: np.ndarray) -> None:
-    axes.plot(steps, values, color=color, alpha=0.3, linewidth=0.5)
-    axes.plot(steps, smoothed(values), color=color, linewidth=1.2)
-    axes.set_title(title, loc="left")
-    axes.margins(x=0.01)
-    axes.tick_params(width=0.6, length=2.5)
