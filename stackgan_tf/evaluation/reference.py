@@ -85,9 +85,11 @@ def _reference(protocol: Protocol, plan: Plan, config: Config, extractors: Mappi
     }
     if protocol.metric == "r_precision":
         parts["sentences"] = plan.joint.file.parent.name
+    metric = cls(count, plan)
+    parts["keeps"] = " ".join(sorted(metric.state()))
     key = "; ".join(f"{name}: {value}" for name, value in parts.items())
     name = f"{protocol.metric}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
-    return Reference(cls(count, plan), records.folder / FOLDER / name, key)
+    return Reference(metric, records.folder / FOLDER / name, key)
 
 
 def _read(reference: Reference) -> bool:

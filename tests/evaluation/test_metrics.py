@@ -79,8 +79,20 @@ def test_the_frechet_distance_of_singular_covariances():
 def test_fid_says_when_a_covariance_has_too_few_images(rng):
     few, many = rng.standard_normal((8, 8)), rng.standard_normal((50, 8))
     metric, real = told(Fid(8, None), few), told(Fid(50, None), many)
-    assert metric.notes(real) == ["rank-deficient: 8 samples, 8 features"] and not real.notes(real)
+    floor = "real: one half of the real images beside the other, 25 each"
+    assert metric.notes(real) == ["rank-deficient: 8 samples, 8 features", floor] and real.notes(real) == [floor]
     assert real.scores(real)[""].value == pytest.approx(0, abs=1e-9)
+
+
+def test_the_floor_of_fid_is_the_distance_between_every_second_real_image_and_the_others(rng):
+    rows = np.concatenate([rng.normal(0, 1, (51, 3)), rng.normal(4, 2, (50, 3))])  # in the order of their classes
+    real, drawn = told(Fid(101, None), rows, batch=7), told(Fid(40, None), rng.standard_normal((40, 3)))
+    halves = [part for half in (rows[::2], rows[1::2]) for part in (half.mean(axis=0), np.cov(half, rowvar=False))]
+    assert drawn.scores(real)[""].real == pytest.approx(frechet_distance(*halves), rel=1e-9)
+    np.testing.assert_allclose(real.moments.covariance, np.cov(rows, rowvar=False), rtol=1e-9)
+    cut = [part for half in (rows[:51], rows[51:]) for part in (half.mean(axis=0), np.cov(half, rowvar=False))]
+    assert frechet_distance(*cut) > 10 * drawn.scores(real)[""].real, "known bad: first half and second half"
+    assert drawn.scores(told(Fid(3, None), rows[:3]))[""].real is None, "one image has no covariance"
 
 
 def test_samples_are_rounded_to_grey_levels_and_not_truncated(rng):
