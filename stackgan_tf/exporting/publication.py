@@ -136,15 +136,16 @@ def _card(run_dir: Path, config: Config, step: int, told: Told) -> dict[str, Any
 
 
 def _seen(run_dir: Path, config: Config, step: int) -> tuple[int, float]:
-    """Images and hours of a run, and of all that it started from.
+    """Images and hours of a run, and of all that it started from, Stage-I among it.
 
     Raises:
         UserError: one of these is not there any more.
     """
     images, hours = step * config.train.batch_size, _hours(run_dir / METRICS, config)
-    if not config.train.start_from:
+    begun_from = config.train.start_from or config.train.stage1_run_dir
+    if not begun_from:
         return images, hours
-    folder = pretrained.folder_of(config.train.start_from)
+    folder = pretrained.folder_of(begun_from)
     if pretrained.is_pretrained(folder):
         card = pretrained.card(folder)
         return images + card["images_seen"], hours + card["hours"]
@@ -169,7 +170,8 @@ def _hours(metrics: Path, config: Config) -> float:
 def _machine(environment: Path) -> str:
     try:
         said = json.loads(environment.read_text(encoding="utf-8"))
-        return ", ".join(said["gpus"]) or f"{said['processors']} processors"
+        processors = said["processors"]
+        return ", ".join(said["gpus"]) or f"{processors} processor{'s' if processors > 1 else ''}"
     except (ValueError, KeyError):
         return "a machine that is not told"
 

@@ -196,7 +196,7 @@ def environment(strategy: tf.distribute.Strategy) -> dict:
         "keras": keras.__version__,
         "tensorflow_datasets": tfds.__version__,
         "numpy": np.__version__,
-        "processors": os.cpu_count(),
+        "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "devices": list(devices),
         "replicas": strategy.num_replicas_in_sync,
         "gpus": gpus,
