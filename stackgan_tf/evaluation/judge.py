@@ -137,7 +137,7 @@ def _choices(protocol: Protocol, judged: Judged) -> Choices:
         "num_samples": protocol.count,
         "seed": judged.seed,
         "weights": judged.weights,
-        "text_encoder": artist.encoder.fingerprint() if artist.encoder else None,
+        "text_encoder": _told(artist.encoder),
         "dataset": str(judged.builder.info.full_name),
         "split": protocol.split,
         "split_sha256": records.index.digest,
@@ -150,10 +150,14 @@ def _choices(protocol: Protocol, judged: Judged) -> Choices:
         "extractor_sha256": extractor.fingerprint if extractor else None,
         "extractor_side": extractor.side if extractor else None,
         "resize": view.resize if view else None,
-        "joint_text": judged.joint_text.fingerprint() if METRICS[protocol.metric].needs == "joint" else None,
+        "joint_text": _told(judged.joint_text) if METRICS[protocol.metric].needs == "joint" else None,
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
     }
+
+
+def _told(encoder: TextEncoder | None) -> str | None:
+    return f"{encoder.name} {encoder.fingerprint()}" if encoder else None
 
 
 def _figures(protocol: Protocol, metric: Metric, real: Metric | None, choices: Choices) -> Iterator[Figure]:

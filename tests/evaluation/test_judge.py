@@ -245,6 +245,7 @@ def test_what_is_written_down(evaluate, tmp_path):
     assert figure["name"] == "fid100_tiny_bicubic_test" and figure["num_samples"] == 100 and figure["seed"] == 0
     assert figure["extractor"] == "tiny" and len(figure["extractor_sha256"]) == 64 and figure["resize"] == "bicubic"
     assert figure["split"] == "test" and figure["real_images"] == 432 and figure["weights"] == "ema"
+    assert figure["text_encoder"] == "hashing 16"
     judge.write(evaluate.judged, figures)
     other = evaluate(["fid"], seed=1)
     judge.write(evaluate.judged, other)
