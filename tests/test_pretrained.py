@@ -1,6 +1,7 @@
 """Trained models that come with the repository."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -134,6 +135,15 @@ def test_images_of_the_model_before_count(run, model, tmp_path):
     config = tiny_config(train={"start_from": str(tmp_path / "gone")})
     with pytest.raises(UserError, match="gone: not a run directory"):
         publication._seen(run[0], config, 3)
+
+
+def test_places_of_the_machine_stay_there(run, tmp_path):
+    begun = shutil.copytree(run[0], tmp_path / "begun")
+    (begun / "config.yaml").write_text(configs.dump(tiny_config(train={"start_from": str(run[0])})))
+    publication.write(begun, tmp_path / NAME, TOLD, with_discriminators=False)
+    assert (tmp_path / NAME / "config.yaml").read_text() == configs.dump(tiny_config())
+    stage2 = tiny_config("v1_stage2", train={"stage1_run_dir": str(run[0])})
+    assert publication._placeless(stage2) == tiny_config("v1_stage2") != stage2
 
 
 def test_without_discriminators_they_start_anew(run, tmp_path, monkeypatch, one_replica):

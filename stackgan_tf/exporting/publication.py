@@ -1,5 +1,6 @@
 """A trained run as a folder of `pretrained/`, with its card: see `pretrained` for what is in it."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ import tensorflow as tf
 
 import stackgan_tf
 from stackgan_tf import checkpoint, networks, pretrained
-from stackgan_tf.config import Config
+from stackgan_tf.config import Config, dump
 from stackgan_tf.errors import UserError
 from stackgan_tf.evaluation import judge
 from stackgan_tf.files import json_lines, whole, write_whole
@@ -48,7 +49,7 @@ def write(run_dir: Path, folder: Path, told: Told, with_discriminators: bool) ->
     folder.parent.mkdir(parents=True, exist_ok=True)
     with whole(folder) as made:
         made.mkdir()
-        shutil.copy(run_dir / "config.yaml", made)
+        (made / "config.yaml").write_text(dump(_placeless(config)), encoding="utf-8")
         if (run_dir / TEXT_ENCODER).is_dir():
             shutil.copytree(run_dir / TEXT_ENCODER, made / TEXT_ENCODER)
         pretrained.write(made / pretrained.GENERATOR, generator)
@@ -62,6 +63,11 @@ def write(run_dir: Path, folder: Path, told: Told, with_discriminators: bool) ->
         (made / pretrained.CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         write_readme(made)
     return card
+
+
+def _placeless(config: Config) -> Config:
+    """Without the runs that it began from, which lie elsewhere or nowhere: the card's command tells them."""
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, start_from="", stage1_run_dir=""))
 
 
 def write_readme(folder: Path) -> None:
@@ -78,7 +84,7 @@ def readme(card: Mapping[str, Any], figures: list[judge.Figure]) -> str:
     facts = {
         "learnt from": card["data"],
         "images seen": f"{card['images_seen']:,} (step {card['step']:,}, batches of {card['batch_size']})",
-        "time": f"{card['hours']:.1f} hours on {card['machine']}, {card['precision']}",
+        "time": f"{card['hours']:.1f} hours in all, the last run on {card['machine']}, {card['precision']}",
         "reads text by": card["text_encoder"] or "nothing: it draws without text",
         "trained by": f"`{card['command']}`",
         "weights": f"the average of G, kernels in float16; {size / 1e6:.1f} MB with all that is beside it",
